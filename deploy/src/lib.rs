@@ -1,0 +1,1 @@
+//! Has the hands: builds a toplevel, looks at a host, copies and activates.

@@ -1,0 +1,3 @@
+//! The binary `reconcile`.
+
+fn main() {}

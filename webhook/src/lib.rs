@@ -1,0 +1,1 @@
+//! Hears Gitea: verifies a delivery's signature and rings the doorbell.

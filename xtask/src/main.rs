@@ -1,0 +1,3 @@
+//! Chores, as `cargo xtask <chore>`.
+
+fn main() {}
