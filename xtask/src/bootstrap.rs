@@ -1,0 +1,129 @@
+//! What this machine needs before hosts can run on it.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::process::{finish, run};
+
+/// What the test bed runs, and the Debian package that has it.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("apt-get", "apt"),
+    ("busybox", "busybox"),
+    ("dash", "dash"),
+    ("git", "git"),
+    ("ip", "iproute2"),
+    ("mmdebstrap", "mmdebstrap"),
+    ("mount", "mount"),
+    ("nix", "nix-bin"),
+    ("nsenter", "util-linux"),
+    ("pkg-config", "pkg-config"),
+    ("shellcheck", "shellcheck"),
+    ("ssh", "openssh-client"),
+    ("sshd", "openssh-server"),
+    ("systemd-nspawn", "systemd-container"),
+];
+
+/// What has no program to look for: a file tells.
+const FILES: &[(&str, &str)] = &[("/usr/include/openssl/ssl.h", "libssl-dev")];
+
+/// Settings that Nix on this machine needs, in a file that its nix.conf includes.
+const NIX_SETTINGS: &str = "# Written by `cargo xtask`: the test bed's toplevels are built here, alone and without a cache.\n\
+experimental-features = nix-command flakes\nsandbox = false\nbuild-users-group =\nsubstituters =\n";
+
+/// Makes this machine able to run hosts; installs what is missing, on Debian as root.
+///
+/// # Errors
+/// One sentence, before anything is changed, where this is not Debian or not root.
+pub fn bootstrap() -> Result<()> {
+    require_root()?;
+    let missing = missing_packages();
+    if !missing.is_empty() {
+        install(&missing)?;
+        let still = missing_packages();
+        if !still.is_empty() {
+            bail!("apt-get installed nothing that gives {}", still.join(" "));
+        }
+    }
+    settle_nix()
+}
+
+/// Fails where hosts cannot run.
+///
+/// # Errors
+/// One sentence that says what is needed.
+pub fn require_root() -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!(
+            "the test bed boots hosts in namespaces of this machine and needs root: run it as root on Debian"
+        );
+    }
+    if !Path::new("/etc/debian_version").exists() {
+        bail!(
+            "the test bed makes its hosts with Debian's mmdebstrap and needs Debian: run it in a Debian machine or container"
+        );
+    }
+    Ok(())
+}
+
+fn missing_packages() -> Vec<&'static str> {
+    let programs = PROGRAMS
+        .iter()
+        .filter(|(program, _)| !is_on_path(program))
+        .map(|(_, package)| *package);
+    let files = FILES
+        .iter()
+        .filter(|(file, _)| !has_header(file))
+        .map(|(_, package)| *package);
+    programs.chain(files).collect()
+}
+
+fn is_on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<_> = std::env::split_paths(&path).collect();
+    folders.extend(["/usr/sbin".into(), "/sbin".into()]);
+    folders.iter().any(|folder| folder.join(program).is_file())
+}
+
+fn has_header(file: &str) -> bool {
+    Path::new(file).exists()
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    let apt = || {
+        let mut command = Command::new("apt-get");
+        command
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .args(["--yes", "--quiet"]);
+        command
+    };
+    // A machine may never have read its lists, or read them long ago: try what is there, then read them once.
+    let first = finish(
+        apt()
+            .args(["install", "--no-install-recommends"])
+            .args(packages),
+    )?;
+    if !first.status.success() {
+        run(apt().arg("update"))?;
+        run(apt()
+            .args(["install", "--no-install-recommends"])
+            .args(packages))?;
+    }
+    Ok(())
+}
+
+/// Lets Nix work as root without build users and without a cache that cannot be reached.
+fn settle_nix() -> Result<()> {
+    let folder = Path::new("/etc/nix");
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join("reconcile-testbed.conf"), NIX_SETTINGS)?;
+    let conf = folder.join("nix.conf");
+    let text = fs::read_to_string(&conf).unwrap_or_default();
+    let include = "!include reconcile-testbed.conf";
+    if !text.lines().any(|line| line == include) {
+        fs::write(&conf, format!("{text}\n{include}\n"))?;
+    }
+    Ok(())
+}

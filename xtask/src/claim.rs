@@ -1,0 +1,346 @@
+//! A numbered place on this machine for one run, and the certainty that what it leaves behind is cleaned.
+//!
+//! A claim is a folder whose `lock` file the owner holds by flock(2). The kernel lets go of it however the owner
+//! ends, so a free lock means that the owner is gone and its leftovers may be swept. What belongs to a claim is found
+//! without trusting the owner to have lived long enough to write it down: mounts lie under its folder, network
+//! namespaces and links carry its number in their names, and what runs in them runs in those namespaces. Other processes are recorded with their start times.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, Once, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::mount::{MntFlags, umount2};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::process;
+use crate::wait::wait_until;
+
+/// Where claims live: a disk and not `/tmp`, because hosts keep their stores over a power cut there.
+pub const CLAIMS: &str = "/var/tmp/reconcile-testbed";
+
+/// How many claims can exist at once: the number is the third part of the hosts' addresses.
+const NUMBERS: std::ops::RangeInclusive<u8> = 1..=200;
+
+/// How long killed processes may take to be gone; the kernel has to tear down a container's namespaces.
+const GONE: Duration = Duration::from_secs(20);
+
+/// What prefixes the names of this test bed's network namespaces and links; short, because a link's name has at most 15 characters.
+const PREFIX: &str = "rtb";
+
+/// Claims of this process that a signal has to clean.
+static HELD: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+/// A place of one's own until it is dropped.
+#[derive(Debug)]
+pub struct Claim {
+    number: u8,
+    // Held, never read: letting go of it is what tells others that this owner is gone.
+    _lock: Flock<fs::File>,
+}
+
+impl Claim {
+    /// Sweeps what dead owners left behind, then takes the first free number. From then on Ctrl-C and SIGTERM clean up before they end the process.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, leftovers cannot be removed, or every number is taken.
+    pub fn new() -> Result<Self> {
+        sweep_leftovers()?;
+        for number in NUMBERS {
+            if let Some(lock) = lock(number)? {
+                held().push(number);
+                clean_when_interrupted();
+                return Ok(Self {
+                    number,
+                    _lock: lock,
+                });
+            }
+        }
+        bail!("every claim in {CLAIMS} is taken: end other test beds first")
+    }
+
+    /// This claim's number, 1 to 200.
+    #[must_use]
+    pub fn number(&self) -> u8 {
+        self.number
+    }
+
+    /// This claim's own folder.
+    #[must_use]
+    pub fn directory(&self) -> PathBuf {
+        directory(self.number)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let Err(error) = sweep(self.number) {
+            complain(&error);
+        }
+        held().retain(|number| *number != self.number);
+    }
+}
+
+/// Writes a process down, so that it is ended with the claim whose folder this is.
+///
+/// # Errors
+/// When the record cannot be written.
+pub fn record_process(claim: &Path, pid: u32) -> Result<()> {
+    let pid = i32::try_from(pid)?;
+    let Some(started) = process::started(pid) else {
+        return Ok(());
+    };
+    let folder = claim.join("processes");
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join(pid.to_string()), started.to_string())?;
+    Ok(())
+}
+
+/// The name of a network namespace or link of a claim.
+#[must_use]
+pub fn network_name(number: u8, rest: &str) -> String {
+    format!("{PREFIX}{number}-{rest}")
+}
+
+/// Cleans what killed runs left behind. Claims whose owners live are not touched.
+///
+/// # Errors
+/// When something cannot be removed; the error names it.
+pub fn sweep_leftovers() -> Result<()> {
+    let Ok(entries) = fs::read_dir(CLAIMS) else {
+        return Ok(());
+    };
+    for entry in entries {
+        let name = entry?.file_name();
+        let Some(number) = name.to_str().and_then(|name| name.parse::<u8>().ok()) else {
+            continue;
+        };
+        if let Some(_lock) = lock(number)? {
+            sweep(number)?;
+        }
+    }
+    Ok(())
+}
+
+fn directory(number: u8) -> PathBuf {
+    Path::new(CLAIMS).join(number.to_string())
+}
+
+fn held() -> std::sync::MutexGuard<'static, Vec<u8>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes a claim's lock if nobody has it.
+fn lock(number: u8) -> Result<Option<Flock<fs::File>>> {
+    let folder = directory(number);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let path = folder.join("lock");
+    let Ok(file) = fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+    else {
+        // Its owner is just removing the folder; there are other numbers.
+        return Ok(None);
+    };
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        // A sweep that went on meanwhile may have removed the file that is locked now: such a lock protects nothing.
+        Ok(lock) if same_file(&lock, &path) => Ok(Some(lock)),
+        Ok(_) | Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, errno)) => Err(errno).with_context(|| format!("cannot lock {}", path.display())),
+    }
+}
+
+/// Whether an open file is still the one that a path names.
+fn same_file(file: &fs::File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
+        _ => false,
+    }
+}
+
+/// Ends and removes everything that belongs to a claim.
+fn sweep(number: u8) -> Result<()> {
+    let folder = directory(number);
+    for entry in fs::read_dir(folder.join("processes")).into_iter().flatten() {
+        let entry = entry?;
+        let recorded = fs::read_to_string(entry.path())?;
+        if let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<i32>().ok())
+            && process::started(pid).map(|ticks| ticks.to_string()) == Some(recorded)
+        {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            wait_until(
+                "a killed process to be gone",
+                GONE,
+                || Ok(process::started(pid)),
+                Option::is_none,
+            )?;
+        }
+    }
+    let prefix = network_name(number, "");
+    for namespace in names_of("netns", &prefix)? {
+        empty_namespace(&namespace)?;
+        process::run(Command::new("ip").args(["netns", "delete", &namespace]))?;
+    }
+    for link in names_of("link", &prefix)? {
+        // The other end of a pair goes with the first, so this one may be gone by now.
+        let _ = process::finish(Command::new("ip").args(["link", "delete", &link]))?;
+    }
+    unmount_under(&folder)?;
+    if folder.exists() {
+        fs::remove_dir_all(&folder)
+            .with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    Ok(())
+}
+
+/// Kills what runs in a network namespace, and waits until it is gone.
+pub(crate) fn empty_namespace(namespace: &str) -> Result<()> {
+    wait_until(
+        "what runs in a network namespace to be gone",
+        GONE,
+        || {
+            let pids = processes_in(namespace)?;
+            for pid in &pids {
+                let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+            }
+            Ok(pids)
+        },
+        Vec::is_empty,
+    )?;
+    Ok(())
+}
+
+/// The processes of a network namespace, as this machine numbers them; zombies do not count.
+pub(crate) fn processes_in(namespace: &str) -> Result<Vec<i32>> {
+    let text = process::run(Command::new("ip").args(["netns", "pids", namespace]))?;
+    Ok(text
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .filter(|pid| process::started(*pid).is_some())
+        .collect())
+}
+
+/// The names of namespaces or links that begin with a claim's prefix.
+fn names_of(kind: &str, prefix: &str) -> Result<Vec<String>> {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        #[serde(alias = "ifname")]
+        name: String,
+    }
+    if kind == "netns" && !Path::new("/run/netns").exists() {
+        return Ok(Vec::new());
+    }
+    let text = process::run(Command::new("ip").args(["-json", kind, "list"]))?;
+    let all: Vec<Named> = if text.trim().is_empty() {
+        Vec::new()
+    } else {
+        serde_json::from_str(&text)?
+    };
+    Ok(all
+        .into_iter()
+        .map(|named| named.name)
+        .filter(|name| name.starts_with(prefix))
+        .collect())
+}
+
+/// Unmounts everything under a folder, the innermost first.
+pub(crate) fn unmount_under(folder: &Path) -> Result<()> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    let mut points: Vec<PathBuf> = mounts
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(PathBuf::from)
+        .filter(|point| point.starts_with(folder))
+        .collect();
+    points.sort();
+    for point in points.iter().rev() {
+        umount2(point, MntFlags::MNT_DETACH)
+            .with_context(|| format!("cannot unmount {}", point.display()))?;
+    }
+    Ok(())
+}
+
+/// Makes Ctrl-C and SIGTERM clean this process's claims, then end it.
+fn clean_when_interrupted() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let installed = ctrlc::set_handler(|| {
+            let numbers = held().clone();
+            for number in numbers {
+                if let Err(error) = sweep(number) {
+                    complain(&error);
+                }
+            }
+            // 128 + SIGINT, as a shell says it.
+            std::process::exit(130);
+        });
+        if let Err(error) = installed {
+            complain(&error.into());
+        }
+    });
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "a destructor and a signal handler have nobody to return an error to"
+)]
+fn complain(error: &anyhow::Error) {
+    eprintln!("the test bed could not clean up: {error:#}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_owners_processes_are_ended_and_its_folder_removed() -> Result<()> {
+        let (folder, pid) = {
+            let claim = Claim::new()?;
+            let mut child = Command::new("sleep").arg("600").spawn()?;
+            record_process(&claim.directory(), child.id())?;
+            let pid = i32::try_from(child.id())?;
+            std::thread::spawn(move || child.wait());
+            (claim.directory(), pid)
+        };
+        assert_eq!(process::started(pid), None);
+        assert!(!folder.exists());
+        Ok(())
+    }
+
+    #[test]
+    fn a_process_that_only_has_the_number_of_a_recorded_one_is_left_alone() -> Result<()> {
+        let mut child = Command::new("sleep").arg("600").spawn()?;
+        let pid = i32::try_from(child.id())?;
+        {
+            let claim = Claim::new()?;
+            let folder = claim.directory().join("processes");
+            fs::create_dir_all(&folder)?;
+            fs::write(folder.join(pid.to_string()), "1")?;
+        }
+        assert!(process::started(pid).is_some());
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    #[test]
+    fn a_living_owners_claim_is_not_swept() -> Result<()> {
+        let first = Claim::new()?;
+        let second = Claim::new()?;
+        sweep_leftovers()?;
+        assert_ne!(first.number(), second.number());
+        assert!(first.directory().exists() && second.directory().exists());
+        Ok(())
+    }
+}

@@ -1,0 +1,235 @@
+//! The file systems of hosts: a Debian root made once, our settings over it, each in a cache that its recipe names.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use nix::fcntl::{Flock, FlockArg};
+use sha2::{Digest, Sha256};
+
+use crate::flake::{self, System};
+use crate::{claim, process};
+
+/// Where layers are kept between runs; removing it costs half a minute at the next.
+pub const CACHE: &str = "/var/cache/reconcile-testbed";
+
+/// The Debian release of the hosts: systemd 257 and Nix 2.26, what NixOS 25.05 has.
+const SUITE: &str = "trixie";
+
+/// What the hosts need: sshd, Nix with its daemon, systemd, sudo, and what tests break and look at them with.
+const PACKAGES: &[&str] = &[
+    "ca-certificates",
+    "dbus",
+    "git",
+    "iproute2",
+    "iptables",
+    "nix-bin",
+    "nix-setup-systemd",
+    "openssh-server",
+    "procps",
+    "psmisc",
+    "sudo",
+    "systemd",
+    "systemd-sysv",
+    "util-linux",
+];
+
+/// Our files in a host: where, which mode, and what.
+const FILES: &[(&str, u32, &str)] = &[
+    (
+        "etc/nix/nix.conf",
+        0o644,
+        include_str!("../../testbed/host/nix.conf"),
+    ),
+    (
+        "etc/systemd/system/testbed-boot.service",
+        0o644,
+        include_str!("../../testbed/host/testbed-boot.service"),
+    ),
+    (
+        "usr/lib/testbed/boot",
+        0o755,
+        include_str!("../../testbed/host/boot"),
+    ),
+    (
+        "usr/lib/testbed/reset",
+        0o755,
+        include_str!("../../testbed/host/reset"),
+    ),
+    (
+        "usr/lib/testbed/prepare",
+        0o755,
+        include_str!("../../testbed/host/prepare.sh"),
+    ),
+];
+
+/// The layers under every host, the topmost first, as overlayfs's `lowerdir` wants them.
+///
+/// # Errors
+/// When a layer has to be made and cannot be.
+pub fn layers() -> Result<Vec<PathBuf>> {
+    fs::create_dir_all(CACHE).with_context(|| format!("cannot make {CACHE}"))?;
+    let lock = fs::File::create(Path::new(CACHE).join("lock"))?;
+    let _lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
+    let debian = debian()?;
+    let settings = settings(&debian)?;
+    Ok(vec![settings, debian])
+}
+
+/// The toplevel that every host has at first, as the settings layer recorded it.
+///
+/// # Errors
+/// When the layer lacks it.
+pub fn base_toplevel(layers: &[PathBuf]) -> Result<String> {
+    let layer = layers.first().context("a host without layers")?;
+    Ok(fs::read_to_string(layer.join("etc/testbed/base"))?
+        .trim()
+        .to_owned())
+}
+
+/// Mounts layers with a writable folder over them.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn mount(layers: &[PathBuf], upper: &Path, work: &Path, root: &Path) -> Result<()> {
+    for folder in [upper, work, root] {
+        fs::create_dir_all(folder)?;
+    }
+    let lower: Vec<_> = layers
+        .iter()
+        .map(|layer| layer.display().to_string())
+        .collect();
+    let options = format!(
+        "lowerdir={},upperdir={},workdir={}",
+        lower.join(":"),
+        upper.display(),
+        work.display()
+    );
+    process::run(
+        Command::new("mount")
+            .args(["-t", "overlay", "overlay", "-o", &options])
+            .arg(root),
+    )?;
+    Ok(())
+}
+
+/// A plain Debian with [`PACKAGES`].
+fn debian() -> Result<PathBuf> {
+    let recipe = format!("{SUITE} {}", PACKAGES.join(","));
+    cached("debian", recipe.as_bytes(), |root| {
+        process::run(
+            Command::new("mmdebstrap")
+                .args([
+                    "--variant=essential",
+                    &format!("--include={}", PACKAGES.join(",")),
+                    SUITE,
+                ])
+                .arg(root)
+                .arg(mirror()?),
+        )?;
+        Ok(())
+    })
+}
+
+/// Users, units and the first toplevel.
+fn settings(debian: &Path) -> Result<PathBuf> {
+    let flake = tempfile::tempdir()?;
+    flake::write_template(flake.path())?;
+    flake::write_host(flake.path(), "base", &System::new("base"))?;
+    let mut recipe = debian.display().to_string().into_bytes();
+    for (path, mode, text) in FILES {
+        recipe.extend_from_slice(format!("{path} {mode} {text}").as_bytes());
+    }
+    for text in flake::texts(flake.path())? {
+        recipe.extend_from_slice(text.as_bytes());
+    }
+    cached("settings", &recipe, |upper| {
+        let (root, work) = (upper.with_extension("root"), upper.with_extension("work"));
+        mount(&[debian.to_path_buf()], upper, &work, &root)?;
+        let made = prepare(&root, flake.path());
+        claim::unmount_under(&root)?;
+        fs::remove_dir_all(&work)?;
+        fs::remove_dir(&root)?;
+        made
+    })
+}
+
+fn prepare(root: &Path, flake: &Path) -> Result<()> {
+    fs::create_dir_all(root.join("etc/testbed"))?;
+    for (path, mode, text) in FILES {
+        write(&root.join(path), *mode, text)?;
+    }
+    process::run(
+        Command::new("cp")
+            .args(["-rT"])
+            .arg(flake)
+            .arg(root.join("usr/lib/testbed/flake")),
+    )?;
+    process::run(
+        Command::new("systemd-nspawn")
+            .args([
+                "--quiet",
+                "--register=no",
+                "--keep-unit",
+                "--pipe",
+                "--directory",
+            ])
+            .arg(root)
+            .arg("/usr/lib/testbed/prepare"),
+    )?;
+    Ok(())
+}
+
+/// Writes a file with its folders and mode.
+pub(super) fn write(path: &Path, mode: u32, text: &str) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    Ok(())
+}
+
+/// A folder that a recipe makes, made under another name first so that a half-made one is never taken for it.
+fn cached(kind: &str, recipe: &[u8], make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let hash = hex::encode(Sha256::digest(recipe));
+    let place = Path::new(CACHE).join(format!("{kind}-{}", &hash[..16]));
+    let made = place.join("root");
+    if made.exists() {
+        return Ok(made);
+    }
+    claim::unmount_under(&place)?;
+    if place.exists() {
+        fs::remove_dir_all(&place)?;
+    }
+    fs::create_dir_all(&place)?;
+    let unfinished = place.join("unfinished");
+    make(&unfinished).with_context(|| format!("cannot make the hosts' {kind} layer"))?;
+    fs::rename(&unfinished, &made)?;
+    Ok(made)
+}
+
+/// The Debian mirror that this machine itself uses.
+fn mirror() -> Result<String> {
+    let release = fs::read_to_string("/etc/os-release")?;
+    let codename = release
+        .lines()
+        .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
+        .unwrap_or_default();
+    let listed = process::run(Command::new("apt-get").args([
+        "indextargets",
+        "--format",
+        "$(RELEASE) $(REPO_URI)",
+        "Created-By: Packages",
+    ]))?;
+    for line in listed.lines() {
+        if let Some((release, uri)) = line.split_once(' ')
+            && release == codename
+        {
+            return Ok(uri.trim_end_matches('/').to_owned());
+        }
+    }
+    bail!("this machine's apt sources name no mirror for Debian {codename}")
+}

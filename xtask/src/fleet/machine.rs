@@ -1,0 +1,150 @@
+//! The power button of a host: systemd-nspawn boots it, SIGKILL is the power cut.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::claim::{empty_namespace, processes_in, record_process};
+use crate::process::{self, finish, said, tail};
+use crate::wait::{Seen, wait_for};
+
+/// How long a host may take to boot: 5 s alone, more when four boot on two busy cores.
+const BOOT: Duration = Duration::from_secs(120);
+
+/// How much of a host's console an error repeats.
+const CONSOLE_BYTES: usize = 2_000;
+
+/// What nspawn needs to know of a host.
+#[derive(Debug)]
+pub(super) struct Machine<'a> {
+    pub name: &'a str,
+    /// The claim's folder, where processes are recorded.
+    pub claim: PathBuf,
+    /// The host's own folder in it.
+    pub directory: &'a Path,
+    pub namespace: &'a str,
+}
+
+impl Machine<'_> {
+    /// Boots, and waits until systemd has started what it starts.
+    pub fn power_on(&self) -> Result<()> {
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.console_log())?;
+        let mut child = Command::new("systemd-nspawn")
+            .args([
+                "--quiet",
+                "--register=no",
+                "--keep-unit",
+                "--boot",
+                "--capability=CAP_NET_ADMIN",
+            ])
+            .arg(format!(
+                "--directory={}",
+                self.directory.join("root").display()
+            ))
+            .arg(format!("--machine={}", self.namespace))
+            .arg(format!("--hostname={}", self.name))
+            .arg(format!(
+                "--network-namespace-path=/run/netns/{}",
+                self.namespace
+            ))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // Ctrl-C at the terminal is for the owner, who then cleans up in order.
+            .process_group(0)
+            .spawn()
+            .context("cannot start systemd-nspawn")?;
+        record_process(&self.claim, child.id())?;
+        fs::write(self.directory.join("nspawn.pid"), child.id().to_string())?;
+        std::thread::spawn(move || child.wait());
+        self.wait_until_booted()
+    }
+
+    /// Cuts the power: nothing in the host runs another instruction.
+    pub fn power_cut(&self) -> Result<()> {
+        let recorded = fs::read_to_string(self.directory.join("nspawn.pid")).unwrap_or_default();
+        if let Ok(pid) = recorded.parse::<i32>()
+            && process::started(pid).is_some()
+        {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        empty_namespace(self.namespace)
+    }
+
+    /// The host's init, as this machine numbers it; `None` while the power is off.
+    pub fn init(&self) -> Result<Option<i32>> {
+        if !Path::new("/run/netns").join(self.namespace).exists() {
+            return Ok(None);
+        }
+        Ok(processes_in(self.namespace)?
+            .into_iter()
+            .find(|pid| is_init(*pid)))
+    }
+
+    /// Runs a shell line in the host without its network, as root at the console would.
+    pub fn console(&self, line: &str) -> Result<Output> {
+        let Some(init) = self.init()? else {
+            bail!("{} is off", self.name);
+        };
+        finish(
+            Command::new("nsenter")
+                .env_clear()
+                .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+                .env("HOME", "/root")
+                .args([
+                    "--target",
+                    &init.to_string(),
+                    "--all",
+                    "--",
+                    "/bin/sh",
+                    "-c",
+                    line,
+                ]),
+        )
+    }
+
+    fn wait_until_booted(&self) -> Result<()> {
+        let what = format!("{} to boot", self.name);
+        wait_for(&what, BOOT, || {
+            let output = self.console("systemctl is-system-running")?;
+            let state = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+            // A degraded host is a host: some toplevels that tests boot are meant to have failed units.
+            Ok(if state == "running" || state == "degraded" {
+                Seen::Yes(())
+            } else {
+                Seen::NotYet(said(&output))
+            })
+        })
+        .with_context(|| {
+            let log = fs::read(self.console_log()).unwrap_or_default();
+            format!(
+                "console of {}: {}",
+                self.name,
+                tail(&String::from_utf8_lossy(&log), CONSOLE_BYTES)
+            )
+        })
+    }
+
+    fn console_log(&self) -> PathBuf {
+        self.directory.join("console.log")
+    }
+}
+
+/// Whether a process is process 1 of a container (`NSpid` in proc(5) lists its number in each process namespace).
+fn is_init(pid: i32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|status| {
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix("NSpid:"))
+            .is_some_and(|numbers| numbers.split_whitespace().skip(1).last() == Some("1"))
+    })
+}
