@@ -1,13 +1,15 @@
 //! Reading a body within its bound, and finding the signed JSON in it.
 
 use std::borrow::Cow;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Buf;
 use futures::{Stream, StreamExt};
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
 use crate::refusal::Refusal;
 
@@ -17,6 +19,9 @@ const SMALL_BODY: u64 = 64 * 1024;
 /// How many larger bodies are held at a time. Strangers can make us hold a body before its
 /// signature can be judged, so all bodies together need a bound too.
 const LARGE_BODIES: usize = 2;
+
+/// How long to go on reading a body that is refused already.
+const DISCARD_TIME: Duration = Duration::from_secs(1);
 
 /// How the JSON is wrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,17 +125,29 @@ impl BodyLimits {
         Ok(read)
     }
 
-    /// Reads what is left of a refused body and forgets it, up to the limit. A socket that is
-    /// closed while bytes wait in it is reset, and the sender might never see the answer.
-    pub async fn discard<B: Buf>(&self, body: impl Stream<Item = Result<B, warp::Error>>) {
-        let mut body = pin!(body);
-        let mut count: u64 = 0;
-        while let Some(Ok(chunk)) = body.next().await {
-            count = count.saturating_add(chunk.remaining() as u64);
-            if count > self.limit {
-                return;
-            }
+    /// Reads what is left of a refused body and forgets it, within the limit and a second. A
+    /// socket that is closed while bytes wait in it is reset, and the sender might never see the
+    /// answer. Who asked first (`Expect: 100-continue`, RFC 9110 §10.1.1) has sent nothing yet,
+    /// and reading would invite it.
+    pub async fn discard<B: Buf>(
+        &self,
+        headers: &HeaderMap,
+        mut body: Pin<&mut impl Stream<Item = Result<B, warp::Error>>>,
+    ) {
+        if headers.contains_key(EXPECT) {
+            return;
         }
+        let reading = async {
+            let mut count: u64 = 0;
+            while let Some(Ok(chunk)) = body.next().await {
+                count = count.saturating_add(chunk.remaining() as u64);
+                if count > self.limit {
+                    break;
+                }
+            }
+        };
+        // Either way the answer is given now.
+        let _ = timeout(DISCARD_TIME, reading).await;
     }
 }
 
@@ -149,4 +166,61 @@ fn announced_length(headers: &HeaderMap) -> Option<u64> {
         .trim()
         .parse()
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn encoding(values: &[&'static str]) -> Option<Encoding> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(CONTENT_TYPE, HeaderValue::from_static(value));
+        }
+        Encoding::of(&headers).ok()
+    }
+
+    #[test]
+    fn the_two_content_types_of_gitea_are_known_with_or_without_parameters() {
+        assert_eq!(encoding(&["application/json"]), Some(Encoding::Json));
+        assert_eq!(
+            encoding(&["Application/JSON; charset=utf-8"]),
+            Some(Encoding::Json)
+        );
+        assert_eq!(
+            encoding(&["application/x-www-form-urlencoded"]),
+            Some(Encoding::Form)
+        );
+        for unknown in [
+            "",
+            "text/json",
+            "application/jsonp",
+            "multipart/form-data",
+            ";",
+        ] {
+            assert_eq!(encoding(&[unknown]), None, "{unknown}");
+        }
+        assert_eq!(encoding(&[]), None);
+        assert_eq!(encoding(&["application/json", "application/json"]), None);
+    }
+
+    #[test]
+    fn a_form_gives_its_decoded_payload() {
+        let json = |form: &str| {
+            let json = Encoding::Form.signed_json(form.as_bytes());
+            json.ok()
+                .map(|json| String::from_utf8(json.into_owned()).unwrap())
+        };
+        assert_eq!(
+            json("payload=%7B%22a%22%3A+%22%2B%C3%BC%22%7D").unwrap(),
+            "{\"a\": \"+ü\"}"
+        );
+        assert_eq!(json("x=1&payload=abc&y").unwrap(), "abc");
+        assert_eq!(json("payload=").unwrap(), "");
+        for bad in ["", "payloads=1", "payload=1&payload=1", "{}"] {
+            assert_eq!(json(bad), None, "{bad}");
+        }
+    }
 }

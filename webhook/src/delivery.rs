@@ -274,3 +274,6 @@ fn branch_of(reference: &str) -> Result<String, &'static str> {
 fn is_zero(id: &str) -> bool {
     !id.is_empty() && id.bytes().all(|digit| digit == b'0')
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,7 +111,7 @@ impl<D: Doorbell> Receiver<D> {
                     response.headers_mut().insert(ALLOW, allowed);
                 }
                 ending.settle(Verdict::Refused(refusal));
-                self.bodies.discard(body).await;
+                self.bodies.discard(&head.headers, body).await;
                 response
             }
         }

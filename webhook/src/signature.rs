@@ -147,3 +147,175 @@ fn decode(prefix: &str, value: &[u8]) -> Option<[u8; SIGNATURE_BYTES]> {
     hex::decode_to_slice(digits, &mut bytes).ok()?;
     Some(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn secrets(keys: &[&str]) -> Secrets {
+        let keys = keys.iter().map(|key| Secret::new(key.as_bytes()).unwrap());
+        Secrets::new(keys.collect()).unwrap()
+    }
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn the_vector_that_github_publishes_verifies() {
+        let digits = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+        let prefixed = format!("sha256={digits}");
+        let signed = signature(&headers(&[("x-hub-signature-256", &prefixed)])).unwrap();
+        let secrets = secrets(&["It's a Secret to Everybody"]);
+        assert_eq!(secrets.verify(b"Hello, World!", &signed), Some(0));
+        assert_eq!(secrets.verify(b"Hello, World.", &signed), None);
+    }
+
+    #[test]
+    fn any_of_several_secrets_may_sign_and_which_one_is_told() {
+        let mut mac = Hmac::<Sha256>::new_from_slice(b"new").unwrap();
+        mac.update(b"{}");
+        let signed: [u8; 32] = mac.finalize().into_bytes().into();
+        assert_eq!(secrets(&["old", "new"]).verify(b"{}", &signed), Some(1));
+        assert_eq!(secrets(&["new", "new"]).verify(b"{}", &signed), Some(0));
+        assert_eq!(secrets(&["old"]).verify(b"{}", &signed), None);
+    }
+
+    #[test]
+    fn one_line_break_at_the_end_of_a_secret_file_is_no_part_of_the_secret() {
+        let mut mac = Hmac::<Sha256>::new_from_slice(b" se\ncret ").unwrap();
+        mac.update(b"{}");
+        let signed: [u8; 32] = mac.finalize().into_bytes().into();
+        for (contents, matches) in [
+            (&b" se\ncret "[..], true),
+            (b" se\ncret \n", true),
+            (b" se\ncret \r\n", true),
+            (b" se\ncret \n\n", false),
+            (b"se\ncret", false),
+        ] {
+            let secret = Secret::from_file_contents(contents).unwrap();
+            assert_eq!(secret.has_signed(b"{}", &signed), matches, "{contents:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_secret_and_an_empty_list_are_refused() {
+        for contents in [&b""[..], b"\n", b"\r\n"] {
+            let refused = Secret::from_file_contents(contents).unwrap_err();
+            assert!(matches!(refused, SecretError::Empty), "{contents:?}");
+        }
+        assert!(matches!(Secrets::new(Vec::new()), Err(SecretError::None)));
+    }
+
+    #[test]
+    fn debug_output_hides_secrets() {
+        let secrets = secrets(&["hunter2", "hunter3"]);
+        assert_eq!(format!("{secrets:?}"), "Secrets(2 hidden)");
+        assert_eq!(format!("{:?}", secrets.0[0]), "Secret(hidden)");
+    }
+
+    #[test]
+    fn the_header_of_highest_priority_is_judged_alone() {
+        let [a, b, c] = ["aa", "bb", "cc"].map(|pair| pair.repeat(32));
+        let hub = format!("sha256={c}");
+        let all = [
+            ("x-hub-signature-256", hub.as_str()),
+            ("x-forgejo-signature", &b),
+            ("x-gitea-signature", &a),
+        ];
+        assert_eq!(signature(&headers(&all)), Ok([0xaa; 32]));
+        assert_eq!(signature(&headers(&all[..2])), Ok([0xbb; 32]));
+        assert_eq!(signature(&headers(&all[..1])), Ok([0xcc; 32]));
+        let hollow = [("x-gitea-signature", ""), all[0], all[1]];
+        assert_eq!(
+            signature(&headers(&hollow)),
+            Err(SignatureError::Malformed("x-gitea-signature"))
+        );
+    }
+
+    #[test]
+    fn a_signature_header_that_came_twice_is_refused_whichever_it_is() {
+        let digits = "ab".repeat(32);
+        for name in ["x-gitea-signature", "x-forgejo-signature"] {
+            let twice = [
+                ("x-gitea-signature", digits.as_str()),
+                (name, &digits),
+                (name, &digits),
+            ];
+            assert_eq!(
+                signature(&headers(&twice)),
+                Err(SignatureError::Repeated(name))
+            );
+        }
+    }
+
+    #[test]
+    fn sha1_is_never_a_signature() {
+        let sha1 = headers(&[(
+            "x-hub-signature",
+            "sha1=b8069d49572f5757bc0ae891974701c1b1502aa7",
+        )]);
+        assert_eq!(signature(&sha1), Err(SignatureError::Missing));
+    }
+
+    proptest! {
+        #[test]
+        fn what_hex_writes_is_read_back(bytes in any::<[u8; 32]>()) {
+            let digits = hex::encode(bytes);
+            prop_assert_eq!(decode("", digits.as_bytes()), Some(bytes));
+            prop_assert_eq!(decode("", digits.to_uppercase().as_bytes()), Some(bytes));
+            let prefixed = format!("sha256={digits}");
+            prop_assert_eq!(decode("sha256=", prefixed.as_bytes()), Some(bytes));
+            prop_assert_eq!(decode("", prefixed.as_bytes()), None);
+            prop_assert_eq!(decode("sha256=", digits.as_bytes()), None);
+        }
+
+        #[test]
+        fn only_exactly_64_digits_are_read(value in prop_oneof![
+            "[0-9a-fA-F]{0,130}",
+            "[0-9a-f]{63}[^0-9a-fA-F]",
+            "[ \t]?[0-9a-f]{64}[ \t]?",
+            "sha256=[0-9a-f]{0,70}",
+            ".*",
+        ]) {
+            let is_64_digits = value.len() == 64 && value.bytes().all(|b| b.is_ascii_hexdigit());
+            prop_assert_eq!(decode("", value.as_bytes()).is_some(), is_64_digits);
+        }
+
+        #[test]
+        fn no_bytes_make_a_panic(value in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode("sha256=", &value);
+            if let Ok(value) = HeaderValue::from_bytes(&value) {
+                let mut headers = HeaderMap::new();
+                headers.insert("x-gitea-signature", value);
+                let _ = signature(&headers);
+            }
+        }
+
+        #[test]
+        fn another_text_or_another_signature_never_verifies(
+            text in proptest::collection::vec(any::<u8>(), 1..300),
+            byte in any::<proptest::sample::Index>(),
+            bit in 0..8u32,
+        ) {
+            let secrets = secrets(&["one", "two"]);
+            let mut mac = Hmac::<Sha256>::new_from_slice(b"two").unwrap();
+            mac.update(&text);
+            let signed: [u8; 32] = mac.finalize().into_bytes().into();
+            prop_assert_eq!(secrets.verify(&text, &signed), Some(1));
+            let mut flipped = text.clone();
+            flipped[byte.index(text.len())] ^= 1 << bit;
+            prop_assert_eq!(secrets.verify(&flipped, &signed), None);
+            let mut flipped = signed;
+            flipped[byte.index(32)] ^= 1 << bit;
+            prop_assert_eq!(secrets.verify(&text, &flipped), None);
+        }
+    }
+}
