@@ -1,0 +1,271 @@
+//! From this machine's store to a host's.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::command::Finished;
+use crate::destination::Sudo;
+use crate::nix::environment::{self, Variable};
+use crate::nix::{arguments, diagnosis};
+use crate::runner::Nix;
+use crate::ssh::{Connection, RemoteCommand, SessionPermit, SshError};
+use crate::toplevel::Toplevel;
+use crate::trouble::NixTrouble;
+
+/// Asks whether a path is valid. A path that is not there is answered without starting Nix; one that
+/// is may still be half a copy, and only Nix knows (nix-store(1), `--check-validity`).
+const CHECK: &str = "test -e \"$1\" && exec nix-store --check-validity \"$1\"";
+/// Asking takes 30 ms and a round trip, on a slow host seconds.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Why a system could not be copied to a host.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CopyError {
+    /// Nix on this machine.
+    #[error("copy: {0}")]
+    Nix(#[source] NixTrouble),
+    /// Nix on the host.
+    #[error("copy: on the host: {0}")]
+    OnHost(#[source] NixTrouble),
+    /// The connection failed before the copy began.
+    #[error("copy: {0}")]
+    Ssh(#[source] SshError),
+    /// The host wants a signature by a key that it trusts.
+    #[error(
+        "the host does not take paths from {address} without a signature that it trusts: set sudo for \
+         this destination, or add its user to trusted-users on the host, or sign what is built here \
+         (secret-key-files) with a key of the host's trusted-public-keys: {detail}"
+    )]
+    SignatureLacking {
+        /// The destination.
+        address: String,
+        /// What Nix said.
+        detail: String,
+    },
+    /// The host's Nix daemon does not serve this user.
+    #[error(
+        "the host's Nix does not serve {address}: set sudo for this destination, or add its user to allowed-users on the host: {detail}"
+    )]
+    NotAllowed {
+        /// The destination.
+        address: String,
+        /// What Nix said.
+        detail: String,
+    },
+    /// `sudo` refuses.
+    #[error("sudo on the host refuses {address} (allow it without a password: NOPASSWD): {detail}")]
+    SudoRefused {
+        /// The destination.
+        address: String,
+        /// What sudo said.
+        detail: String,
+    },
+    /// The host has no Nix, or not in the login's `PATH`.
+    #[error("there is no nix-daemon in PATH of {address}: {detail}")]
+    NixMissingOnHost {
+        /// The destination.
+        address: String,
+        /// What the host said.
+        detail: String,
+    },
+    /// The connection broke.
+    #[error("the connection to {address} broke during the copy: {detail}")]
+    ConnectionLost {
+        /// The destination.
+        address: String,
+        /// What ssh or Nix said.
+        detail: String,
+    },
+    /// What was to be copied is not in our store (any more).
+    #[error("what is to be copied is gone from this machine's store; build it again: {detail}")]
+    PathGone {
+        /// What Nix said.
+        detail: String,
+    },
+    /// A path for ssh has white space or quotes, which Nix cannot hand on.
+    #[error(
+        "the path of the ssh_config file or of the control socket has white space or quotes, which NIX_SSHOPTS cannot carry"
+    )]
+    AwkwardPath,
+    /// Nix failed, and the cause is none of the above.
+    #[error("Nix could not copy to {address}: {detail}")]
+    Failed {
+        /// The destination.
+        address: String,
+        /// What Nix said.
+        detail: String,
+    },
+}
+
+impl CopyError {
+    /// Whether the cause can pass by itself. A copy goes on where it stopped, so when in doubt, it is
+    /// worth trying again.
+    pub fn is_worth_retrying(&self) -> bool {
+        match self {
+            Self::Nix(trouble) | Self::OnHost(trouble) => trouble.is_worth_retrying(),
+            Self::Ssh(error) => error.is_worth_retrying(),
+            Self::ConnectionLost { .. } | Self::PathGone { .. } | Self::Failed { .. } => true,
+            Self::SignatureLacking { .. }
+            | Self::NotAllowed { .. }
+            | Self::SudoRefused { .. }
+            | Self::NixMissingOnHost { .. }
+            | Self::AwkwardPath => false,
+        }
+    }
+
+    /// Names the cause of a failed copy.
+    fn of(finished: &Finished, to: &Connection) -> Self {
+        if let Some(error) = Self::of_connection(finished, to) {
+            return error;
+        }
+        let stderr = finished.stderr.as_str();
+        let says = |signs: &[&str]| diagnosis::has_any(stderr, signs);
+        let (address, detail) = (to.destination().address.clone(), diagnosis::summary(stderr));
+        if says(&[
+            "lacks a signature by a trusted key",
+            "lacks a valid signature",
+        ]) {
+            return Self::SignatureLacking { address, detail };
+        }
+        if let Some(trouble) = NixTrouble::of(finished) {
+            return match trouble {
+                NixTrouble::Killed { .. } => Self::Nix(trouble),
+                _ => Self::OnHost(trouble),
+            };
+        }
+        if says(&["' is not valid", "don't know how to build"]) {
+            return Self::PathGone { detail };
+        }
+        Self::Failed { address, detail }
+    }
+
+    /// Names the cause, if it lies on the way to the host's Nix.
+    pub(crate) fn of_connection(finished: &Finished, to: &Connection) -> Option<Self> {
+        let stderr = finished.stderr.as_str();
+        let says = |signs: &[&str]| diagnosis::has_any(stderr, signs);
+        let (address, detail) = (to.destination().address.clone(), diagnosis::summary(stderr));
+        if says(&["sudo: "]) {
+            return Some(Self::SudoRefused { address, detail });
+        }
+        if says(&[
+            "nix-daemon: command not found",
+            "nix-daemon: not found",
+            "nix-daemon: No such file",
+            "Unknown command: nix-daemon",
+        ]) {
+            return Some(Self::NixMissingOnHost { address, detail });
+        }
+        if says(&["not allowed to connect to the Nix daemon"]) {
+            return Some(Self::NotAllowed { address, detail });
+        }
+        if says(&[
+            "failed to start SSH connection",
+            "Connection closed by",
+            "Connection reset",
+            "onnection to remote host",
+            "Broken pipe",
+            "unexpected end-of-file",
+            "unexpected EOF",
+            "mux_client",
+            "Connection timed out",
+            "Connection refused",
+            "client_loop",
+            "Timeout, server",
+            "ssh: ",
+        ]) {
+            return Some(Self::ConnectionLost { address, detail });
+        }
+        None
+    }
+}
+
+/// A host's store as Nix reaches it: over the connection that is there.
+pub(crate) struct Link {
+    /// The store's URL.
+    pub(crate) store: String,
+    ssh_options: String,
+    /// Nix uses one session of the connection.
+    _session: SessionPermit,
+}
+
+impl Link {
+    /// Waits for a free session.
+    pub(crate) async fn to(
+        connection: &Connection,
+        ssh_config: Option<&Path>,
+    ) -> Result<Self, CopyError> {
+        let destination = connection.destination();
+        let address = &destination.address;
+        let ssh_options = environment::ssh_options(
+            ssh_config,
+            arguments::ssh_port(address),
+            Some(connection.control_socket()),
+        )
+        .ok_or(CopyError::AwkwardPath)?;
+        let store = match destination.sudo {
+            Sudo::No => arguments::store_url(address),
+            Sudo::Yes => arguments::store_url_by_sudo(address),
+        };
+        let session = connection.reserve_session().await.map_err(CopyError::Ssh)?;
+        Ok(Self {
+            store,
+            ssh_options,
+            _session: session,
+        })
+    }
+
+    /// The variables that make Nix use the connection.
+    pub(crate) fn variables(&self) -> Vec<Variable> {
+        vec![("NIX_SSHOPTS".to_owned(), Some(self.ssh_options.clone()))]
+    }
+}
+
+impl Nix {
+    /// Copies a toplevel with all that it needs, unless the host has it already. `timeout` is for the
+    /// copying.
+    ///
+    /// What is on the host afterwards is not yet on its disk: that is for the activation to see to.
+    pub async fn copy(
+        &self,
+        toplevel: &Toplevel,
+        to: &Connection,
+        timeout: Duration,
+    ) -> Result<(), CopyError> {
+        if is_valid_on(to, toplevel).await.map_err(CopyError::Ssh)? {
+            return Ok(());
+        }
+        let link = Link::to(to, self.settings.ssh_config.as_deref()).await?;
+        self.transfer_to(arguments::copy(toplevel, &link.store), &link, to, timeout)
+            .await
+    }
+
+    /// Runs `nix copy`.
+    pub(crate) async fn transfer_to(
+        &self,
+        arguments: Vec<String>,
+        link: &Link,
+        to: &Connection,
+        timeout: Duration,
+    ) -> Result<(), CopyError> {
+        let finished = self
+            .run("nix", arguments, link.variables(), timeout)
+            .await
+            .map_err(CopyError::Nix)?;
+        if finished.status.success() {
+            Ok(())
+        } else {
+            Err(CopyError::of(&finished, to))
+        }
+    }
+}
+
+/// Whether a host has a toplevel with all that it needs: one round trip.
+///
+/// A host whose Nix cannot be asked is said not to have it; copying to it then tells why.
+pub async fn is_valid_on(host: &Connection, toplevel: &Toplevel) -> Result<bool, SshError> {
+    let check = RemoteCommand::new("/bin/sh")
+        .arguments(["-c", CHECK, "sh", toplevel.as_str()])
+        .timeout(CHECK_TIMEOUT);
+    Ok(host.run(check).await?.code == 0)
+}

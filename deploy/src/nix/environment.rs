@@ -1,0 +1,330 @@
+//! The environment that Nix, and git and ssh below it, run in; and the contents of the helper files
+//! that the environment points to. No secret is in it: variables can be read by others of the same
+//! user (`/proc/PID/environ`), files of mode 0600 that only we name cannot be forgotten in a log.
+
+use std::path::Path;
+
+use crate::runner::InputAccess;
+
+/// A variable to set, or with `None` to remove.
+pub(crate) type Variable = (String, Option<String>);
+
+/// What the environment depends on.
+#[derive(Debug)]
+pub(crate) struct Surroundings<'a> {
+    /// How private inputs are reached.
+    pub(crate) access: &'a InputAccess,
+    /// The `ssh_config` file.
+    pub(crate) ssh_config: Option<&'a Path>,
+    /// Nix's caches: fetched inputs, what is known about substituters.
+    pub(crate) cache: &'a Path,
+    /// The git credential helper's file, if the access needs one.
+    pub(crate) credential_helper: &'a Path,
+    /// The netrc file, if the access needs one.
+    pub(crate) netrc: &'a Path,
+    /// `NIX_CONFIG` as we were given it.
+    pub(crate) nix_config: &'a str,
+    /// `GIT_CONFIG_COUNT` as we were given it.
+    pub(crate) git_config_count: usize,
+}
+
+/// The variables for all that Nix does here.
+pub(crate) fn variables(given: &Surroundings<'_>) -> Vec<Variable> {
+    let mut config = given.nix_config.to_owned();
+    // The later line wins. The first makes flakes work where nix.conf does not name them; the second
+    // keeps a repository from naming its own caches and hooks (nix.conf(5), "accept-flake-config").
+    config.push_str(
+        "\nextra-experimental-features = nix-command flakes\naccept-flake-config = false\n",
+    );
+    let mut variables = vec![
+        set("XDG_CACHE_HOME", given.cache.to_string_lossy()),
+        // Messages are read by us: in English.
+        set("LC_ALL", "C"),
+        // Nobody is there to answer.
+        set("GIT_TERMINAL_PROMPT", "0"),
+        set("GIT_ASKPASS", ""),
+        set("SSH_ASKPASS_REQUIRE", "never"),
+        // These would point git at another repository than the one it is told to read.
+        ("GIT_DIR".into(), None),
+        ("GIT_WORK_TREE".into(), None),
+        ("GIT_INDEX_FILE".into(), None),
+    ];
+    match given.access {
+        InputAccess::None => {
+            if given.ssh_config.is_some() {
+                variables.push(set(
+                    "GIT_SSH_COMMAND",
+                    ssh_command(given.ssh_config, None, None),
+                ));
+            }
+        }
+        InputAccess::SshKey { key, known_hosts } => variables.push(set(
+            "GIT_SSH_COMMAND",
+            ssh_command(given.ssh_config, Some(key), known_hosts.as_deref()),
+        )),
+        InputAccess::Token { host, .. } => {
+            config.push_str(&format!("netrc-file = {}\n", given.netrc.display()));
+            // A value beginning with `!` is a shell snippet (gitcredentials(7)); the empty value before
+            // it drops helpers that the machine's configuration has for the same server.
+            let helper = format!(
+                "!sh {}",
+                shell_quoted(&given.credential_helper.to_string_lossy())
+            );
+            let settings = ["https", "http"].into_iter().flat_map(|scheme| {
+                let key = format!("credential.{scheme}://{host}.helper");
+                [(key.clone(), String::new()), (key, helper.clone())]
+            });
+            let mut count = given.git_config_count;
+            for (key, value) in settings {
+                variables.push(set(&format!("GIT_CONFIG_KEY_{count}"), key));
+                variables.push(set(&format!("GIT_CONFIG_VALUE_{count}"), value));
+                count += 1;
+            }
+            variables.push(set("GIT_CONFIG_COUNT", count.to_string()));
+        }
+    }
+    variables.push(set("NIX_CONFIG", config));
+    variables
+}
+
+fn set(name: &str, value: impl Into<String>) -> Variable {
+    (name.to_owned(), Some(value.into()))
+}
+
+/// The `ssh` that git runs, as a line for a shell (git(1), `GIT_SSH_COMMAND`).
+fn ssh_command(config: Option<&Path>, key: Option<&Path>, known_hosts: Option<&Path>) -> String {
+    let mut words = vec!["ssh".to_owned()];
+    if let Some(config) = config {
+        words.extend(["-F".into(), config.to_string_lossy().into_owned()]);
+    }
+    if let Some(key) = key {
+        words.extend([
+            "-i".into(),
+            ssh_path(key),
+            "-o".into(),
+            "IdentitiesOnly=yes".into(),
+        ]);
+    }
+    words.extend(["-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"].map(str::to_owned));
+    if let Some(known_hosts) = known_hosts {
+        // The value is a list of files split at spaces, unless quoted (ssh_config(5)).
+        words.extend([
+            "-o".into(),
+            format!("UserKnownHostsFile=\"{}\"", ssh_path(known_hosts)),
+        ]);
+    }
+    words
+        .iter()
+        .map(|word| shell_quoted(word))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// A path for an ssh option that expands `%` tokens (ssh_config(5), "TOKENS").
+fn ssh_path(path: &Path) -> String {
+    path.to_string_lossy().replace('%', "%%")
+}
+
+/// A word for a POSIX shell; plain words stay as they are.
+pub(crate) fn shell_quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:@%+,".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// `NIX_SSHOPTS` for a copy: the `ssh_config` file, a port, and the connection to share. `None` if a
+/// path has white space, which Nix 2.8 cannot be told (it splits the variable at spaces).
+pub(crate) fn ssh_options(
+    config: Option<&Path>,
+    port: Option<&str>,
+    control_socket: Option<&Path>,
+) -> Option<String> {
+    let mut words = Vec::new();
+    if let Some(config) = config {
+        words.extend(["-F".to_owned(), config.to_string_lossy().into_owned()]);
+    }
+    if let Some(port) = port {
+        words.extend(["-p".to_owned(), port.to_owned()]);
+    }
+    words.extend([
+        "-oBatchMode=yes".to_owned(),
+        "-oControlMaster=no".to_owned(),
+    ]);
+    words.push(match control_socket {
+        Some(socket) => format!("-oControlPath={}", ssh_path(socket)),
+        None => "-oControlPath=none".to_owned(),
+    });
+    let splits_well = words
+        .iter()
+        .all(|word| !word.contains(|c: char| c.is_whitespace() || "'\"\\".contains(c)));
+    splits_well.then(|| words.join(" "))
+}
+
+/// The git credential helper (gitcredentials(7)): reads the token anew each time, so that a rotated
+/// file counts at once. `printf` and the file's text stay inside the shell; no process list shows them.
+pub(crate) fn credential_helper(username: &str, token_file: &Path) -> String {
+    format!(
+        "[ \"$1\" = get ] || exit 0\nprintf 'username=%s\\npassword=%s\\n' {} \"$(cat {})\"\n",
+        shell_quoted(username),
+        shell_quoted(&token_file.to_string_lossy()),
+    )
+}
+
+/// A token that cannot stand in a netrc file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the token file has no token, or white space inside it")]
+pub struct UnusableToken;
+
+/// The netrc file for what Nix itself downloads (tarball inputs, private caches), before what the
+/// machine's own netrc file says (nix.conf(5), "netrc-file").
+pub(crate) fn netrc(
+    host: &str,
+    username: &str,
+    token: &str,
+    machines_own: &str,
+) -> Result<String, UnusableToken> {
+    let token = token.trim_end_matches(['\n', '\r']);
+    if token.is_empty() || token.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(UnusableToken);
+    }
+    // netrc knows no ports.
+    let machine = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    Ok(format!(
+        "machine {machine}\nlogin {username}\npassword {token}\n\n{machines_own}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn environment(
+        access: &InputAccess,
+        ssh_config: Option<&Path>,
+    ) -> BTreeMap<String, Option<String>> {
+        variables(&Surroundings {
+            access,
+            ssh_config,
+            cache: Path::new("/s/cache"),
+            credential_helper: Path::new("/s/it's/helper"),
+            netrc: Path::new("/s/netrc"),
+            nix_config: "accept-flake-config = true",
+            git_config_count: 1,
+        })
+        .into_iter()
+        .collect()
+    }
+
+    #[test]
+    fn flakes_work_and_a_flake_never_configures_nix_whatever_the_machine_says() {
+        let config = environment(&InputAccess::None, None)["NIX_CONFIG"]
+            .clone()
+            .unwrap();
+        assert!(config.contains("\nextra-experimental-features = nix-command flakes\n"));
+        assert!(
+            config.find("= true").unwrap() < config.find("accept-flake-config = false").unwrap()
+        );
+    }
+
+    #[test]
+    fn the_machines_own_ssh_is_used_where_nothing_is_configured() {
+        assert!(!environment(&InputAccess::None, None).contains_key("GIT_SSH_COMMAND"));
+    }
+
+    #[test]
+    fn git_gets_the_key_and_strict_host_keys_with_awkward_paths_quoted() {
+        let access = InputAccess::SshKey {
+            key: "/k/a b%".into(),
+            known_hosts: Some("/k/it's".into()),
+        };
+        let environment = environment(&access, Some(Path::new("/etc/ssh config")));
+        assert_eq!(
+            environment["GIT_SSH_COMMAND"].as_deref().unwrap(),
+            "ssh -F '/etc/ssh config' -i '/k/a b%%' -o IdentitiesOnly=yes -o BatchMode=yes \
+             -o StrictHostKeyChecking=yes -o 'UserKnownHostsFile=\"/k/it'\\''s\"'"
+        );
+    }
+
+    #[test]
+    fn a_token_is_reached_through_files_after_what_git_was_already_told() {
+        let access = InputAccess::Token {
+            host: "git.example:3000".into(),
+            username: "u".into(),
+            file: "/t".into(),
+        };
+        let environment = environment(&access, None);
+        let value = |name: &str| environment[name].as_deref().unwrap();
+        assert_eq!(value("GIT_CONFIG_COUNT"), "5");
+        assert_eq!(
+            value("GIT_CONFIG_KEY_1"),
+            "credential.https://git.example:3000.helper"
+        );
+        assert_eq!(value("GIT_CONFIG_VALUE_1"), "");
+        assert_eq!(value("GIT_CONFIG_VALUE_2"), r"!sh '/s/it'\''s/helper'");
+        assert_eq!(
+            value("GIT_CONFIG_KEY_4"),
+            "credential.http://git.example:3000.helper"
+        );
+        assert!(value("NIX_CONFIG").contains("\nnetrc-file = /s/netrc\n"));
+    }
+
+    #[test]
+    fn a_netrc_has_one_machine_without_port_and_keeps_the_machines_own() {
+        assert_eq!(
+            netrc("git.example:3000", "u", "abc\n", "machine cache\n").unwrap(),
+            "machine git.example\nlogin u\npassword abc\n\nmachine cache\n"
+        );
+        for bad in ["", "\n", "a b", "a\nmachine evil"] {
+            assert_eq!(netrc("h", "u", bad, ""), Err(UnusableToken));
+        }
+    }
+
+    #[test]
+    fn the_credential_helper_answers_git_with_the_files_token() {
+        let folder = tempfile::tempdir().unwrap();
+        let token = folder.path().join("it's $HOME");
+        std::fs::write(&token, "s3cret\n").unwrap();
+        let run = |request: &str| {
+            let helper = credential_helper("o'neill", &token);
+            let output = std::process::Command::new("sh")
+                .args(["-c", &helper, "helper", request])
+                .output()
+                .unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        assert_eq!(run("get"), "username=o'neill\npassword=s3cret\n");
+        assert_eq!(run("store"), "");
+    }
+
+    #[test]
+    fn a_copy_shares_the_connection_and_never_asks() {
+        assert_eq!(
+            ssh_options(
+                Some(Path::new("/c/ssh_config")),
+                Some("2424"),
+                Some(Path::new("/run/r/s"))
+            )
+            .unwrap(),
+            "-F /c/ssh_config -p 2424 -oBatchMode=yes -oControlMaster=no -oControlPath=/run/r/s"
+        );
+        assert_eq!(ssh_options(Some(Path::new("/c c")), None, None), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_quoted_word_is_one_word_to_a_real_shell(word in "[^\0]{0,20}") {
+            let output = std::process::Command::new("sh")
+                .args(["-c", &format!("printf %s {}", shell_quoted(&word))])
+                .output()
+                .unwrap();
+            assert_eq!(String::from_utf8_lossy(&output.stdout), word);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Reads what Nix prints when all went well.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::evaluate::Evaluated;
+use crate::toplevel::{DerivationPath, Toplevel};
+
+/// The answer of [`super::arguments::evaluate`].
+#[derive(Debug, Deserialize)]
+pub(crate) struct Evaluation {
+    /// All names under `nixosConfigurations`.
+    pub(crate) available: Vec<String>,
+    /// What was asked for; `None` where the flake has no such name.
+    pub(crate) hosts: BTreeMap<String, Option<EvaluatedHost>>,
+}
+
+/// One host of the answer.
+#[derive(Debug, Deserialize)]
+pub(crate) struct EvaluatedHost {
+    derivation: DerivationPath,
+    toplevel: Toplevel,
+    system: String,
+}
+
+impl From<EvaluatedHost> for Evaluated {
+    fn from(host: EvaluatedHost) -> Self {
+        Self {
+            derivation: host.derivation,
+            toplevel: host.toplevel,
+            system: host.system,
+        }
+    }
+}
+
+/// Reads an evaluation's JSON. The store paths in it are checked.
+pub(crate) fn evaluated(stdout: &[u8]) -> Result<Evaluation, serde_json::Error> {
+    serde_json::from_slice(stdout)
+}
+
+/// The name that a person most likely meant: the one that takes the fewest edits, if that is few.
+pub(crate) fn nearest<'a>(wanted: &str, available: &'a [String]) -> Option<&'a str> {
+    available
+        .iter()
+        .map(|name| {
+            (
+                distance(&wanted.to_lowercase(), &name.to_lowercase()),
+                name.as_str(),
+            )
+        })
+        .filter(|(edits, name)| *edits <= wanted.len().max(name.len()) / 2)
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// Levenshtein's distance, in bytes.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (done, byte) in one.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = done + 1;
+        for (column, against) in other.bytes().enumerate() {
+            let substituted = diagonal + usize::from(byte != against);
+            diagonal = row[column + 1];
+            row[column + 1] = substituted.min(row[column] + 1).min(diagonal + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_names_are_read_and_a_missing_host_is_none() {
+        // Nix 2.8.0 and 2.26.3 print the same.
+        let printed = br#"{"available":["cyt-pi","uConsole"],"hosts":{"cyt-pi":{"derivation":"/nix/store/3pdbsidkadi5cl53808kqanpwbgd37zw-nixos-system-cyt-pi.drv","system":"aarch64-linux","toplevel":"/nix/store/d3ifx3cxrhwqfs79jycxk4b4hy6m46q7-nixos-system-cyt-pi"},"pi":null}}"#;
+        let mut evaluation = evaluated(printed).unwrap();
+        assert_eq!(evaluation.available, ["cyt-pi", "uConsole"]);
+        assert!(evaluation.hosts["pi"].is_none());
+        let host: Evaluated = evaluation.hosts.remove("cyt-pi").unwrap().unwrap().into();
+        assert_eq!(host.system, "aarch64-linux");
+        assert_eq!(host.toplevel.name(), "nixos-system-cyt-pi");
+    }
+
+    #[test]
+    fn what_is_not_a_store_path_is_refused() {
+        for bad in [
+            r#"{"available":[],"hosts":{"a":{"derivation":"/tmp/x.drv","toplevel":"/nix/store/d3ifx3cxrhwqfs79jycxk4b4hy6m46q7-a","system":"s"}}}"#,
+            r#"{"available":[],"hosts":{"a":{"derivation":"#,
+            "",
+        ] {
+            assert!(evaluated(bad.as_bytes()).is_err());
+        }
+    }
+
+    #[test]
+    fn the_nearest_name_is_found_or_none() {
+        let names = ["cyt-pi", "uConsole", "lazyworkhorse"].map(str::to_owned);
+        assert_eq!(nearest("cyt_pi", &names), Some("cyt-pi"));
+        assert_eq!(nearest("uconsole", &names), Some("uConsole"));
+        assert_eq!(nearest("lazyworkhrose", &names), Some("lazyworkhorse"));
+        assert_eq!(nearest("zebra", &names), None);
+        assert_eq!(nearest("zebra", &[]), None);
+    }
+}
