@@ -1,1 +1,38 @@
 //! Remembers the wish: what each host should run, and the mirror it comes from.
+//!
+//! # Layout
+//!
+//! - [`HostName`], [`RepositoryName`], [`BranchName`], [`Revision`], [`DeliveryId`]: checked names. Whoever holds one
+//!   may put it in a path, an argument or a message without another thought.
+//! - [`Wish`], [`Pin`], [`Suspension`], [`Deployment`], [`HistoryEntry`], [`Built`]: what is remembered.
+//! - [`Store`]: the memory itself, which outlives `kill -9` and power cuts.
+//!
+//! Times are always arguments: this crate has no clock.
+
+mod branch;
+mod built;
+mod checked;
+mod delivery;
+mod deployment;
+mod history;
+mod hold;
+mod host;
+mod repository;
+mod revision;
+mod store;
+mod unannounced;
+mod wish;
+
+pub use branch::BranchName;
+pub use built::Built;
+pub use checked::Invalid;
+pub use delivery::{DeliveryId, Novelty, ReceivedDelivery};
+pub use deployment::Deployment;
+pub use history::{HistoryEntry, HistoryFilter};
+pub use hold::{Pin, Suspension};
+pub use host::HostName;
+pub use repository::RepositoryName;
+pub use revision::Revision;
+pub use store::{Pruned, Store, StoreError};
+pub use unannounced::Unannounced;
+pub use wish::{BranchState, Cause, Wish};

@@ -1,0 +1,60 @@
+//! A webhook delivery, as far as it is remembered: a doorbell, never an order.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::checked::checked_text;
+
+/// The longest delivery id, in bytes. Gitea and Forgejo send a UUID (36); other senders may differ a little.
+const LONGEST: usize = 64;
+
+checked_text! {
+    /// The id of a delivery, from the header `X-Gitea-Delivery`: 1 to 64 printable ASCII characters.
+    ///
+    /// The header is not signed, so an id proves nothing; it only tells two deliveries apart.
+    DeliveryId, "delivery id", check
+}
+
+fn check(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() {
+        Err("it is empty")
+    } else if text.len() > LONGEST {
+        Err("it is longer than 64 bytes")
+    } else if !text.bytes().all(|b| matches!(b, b' '..=b'~')) {
+        Err("only printable ASCII characters may stand in it")
+    } else {
+        Ok(())
+    }
+}
+
+/// A verified delivery: somebody rang for a branch of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceivedDelivery {
+    /// Which delivery this is.
+    pub id: DeliveryId,
+    /// The event in Gitea's words: `push`, `create`, `delete`. At most 64 bytes.
+    pub event: String,
+    /// The repository's `full_name` as it was sent, not checked against the configuration. At most 255 bytes.
+    pub repository: String,
+    /// The branch that the delivery names, as it was sent. At most 1024 bytes.
+    pub branch: Option<String>,
+    /// When the receiver had it, whole; kept to the microsecond.
+    pub received_at: Timestamp,
+}
+
+/// Whether a delivery was seen before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Novelty {
+    /// Never seen.
+    First,
+    /// Seen before, with this id, for this repository and branch. It will be fetched for all the same: looking again is harmless.
+    Repeated,
+}
+
+impl Novelty {
+    /// Whether the delivery was never seen before.
+    #[must_use]
+    pub fn is_first(self) -> bool {
+        self == Self::First
+    }
+}

@@ -1,0 +1,95 @@
+//! The store: what each host should run and what happened, in one SQLite file.
+//!
+//! # Guarantees
+//!
+//! - What a method has returned from is on disk: it outlives `kill -9` and a power cut.
+//! - A method that fails, or whose future is dropped, has changed nothing, or all that it was to change (when only the
+//!   answer got lost). Every method may simply be called again.
+//! - The history only grows; [`Store::prune`] alone takes its oldest entries away.
+//! - Every column and every answer is bounded.
+//!
+//! # Assumptions
+//!
+//! One process writes: the daemon. A backup or a `sqlite3` shell beside it does no harm.
+//!
+//! All SQL of the project is in this folder. Queries keep to what PostgreSQL has too; what is SQLite's own (opening,
+//! pragmas, the schema's triggers) is in `connection.rs`, `schema.rs` and `migrations/`.
+
+mod bounds;
+mod built;
+mod connection;
+mod deliveries;
+mod deployments;
+mod error;
+mod history;
+mod hold;
+mod memory;
+mod prune;
+mod row;
+mod schema;
+mod unannounced;
+mod wishes;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub use error::StoreError;
+pub use prune::Pruned;
+
+use connection::Connections;
+
+/// The memory of `reconcile`. Clones share the same two connections to the database.
+#[derive(Debug, Clone)]
+pub struct Store {
+    connections: Arc<Connections>,
+}
+
+impl Store {
+    /// Opens the database, making it first (readable by its owner only) when it is not there, and brings its schema up to date.
+    /// All its pages are checked: a few hundred milliseconds for the largest database that pruning leaves.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::File`] when the folder is missing or may not be written, [`StoreError::Damaged`] with the mend,
+    /// [`StoreError::Newer`] when a newer `reconcile` has written it; in the last two cases the file is left as it is.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        // Absolute, so that no name is special to SQLite (":memory:", "file:…") and messages say where it is.
+        let path = match std::path::absolute(path) {
+            Ok(absolute) => create(&absolute).await.map(|()| absolute),
+            Err(error) => Err(error),
+        }
+        .map_err(|source| StoreError::File {
+            path: path.to_owned(),
+            source,
+        })?;
+        let connections = Connections::new(path);
+        connections.check().await?;
+        let mut turn = connections.read("bring the schema up to date").await?;
+        schema::migrate(turn.connection(), connections.path()).await?;
+        turn.end();
+        Ok(Self {
+            connections: Arc::new(connections),
+        })
+    }
+
+    /// Closes the connections, for all clones; SQLite then tidies the files beside the database.
+    /// Not needed for safety, and a later call to any method opens them again.
+    pub async fn close(&self) {
+        self.connections.close().await;
+    }
+}
+
+/// Makes the file when it is not there. SQLite would make it readable by everybody; the files beside it take its permissions.
+async fn create(path: &Path) -> std::io::Result<()> {
+    tokio::fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .await
+        .map(drop)
+}

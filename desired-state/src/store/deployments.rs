@@ -1,0 +1,157 @@
+//! Deployments in flight: written down before they start, so that a restarted daemon finds them again.
+
+use super::bounds::{self, cut, whole};
+use super::connection::Turn;
+use super::history::insert;
+use super::row::{Row, microseconds};
+use super::{Store, StoreError};
+use crate::{Deployment, HistoryEntry, HostName};
+
+/// Every column of a deployment, in the order in which they are written.
+macro_rules! columns {
+    () => {
+        "id, host, revision, toplevel, old_toplevel, action, boot_id, destination, started_at, why"
+    };
+}
+
+impl Store {
+    /// Records that a deployment begins. To begin the very same one again is harmless.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::AlreadyInFlight`] when the host has another one in flight; [`StoreError::TooLong`];
+    /// or when it could not be recorded: then it must not be started.
+    pub async fn begin_deployment(&self, deployment: &Deployment) -> Result<(), StoreError> {
+        let id = whole("deployment id", &deployment.id, bounds::WORD)?;
+        let toplevel = whole("toplevel", &deployment.toplevel, bounds::LINE)?;
+        let old_toplevel = whole("old toplevel", &deployment.old_toplevel, bounds::LINE)?;
+        let action = whole("action", &deployment.action, bounds::WORD)?;
+        let boot_id = whole("boot id", &deployment.boot_id, bounds::WORD)?;
+        let destination = whole("destination", &deployment.destination, bounds::LINE)?;
+        let mut write = self.connections.write("record a deployment").await?;
+        match on_host(&mut write, &deployment.host).await? {
+            None => {
+                write
+                    .execute(
+                        sqlx::query(concat!(
+                            "INSERT INTO deployments (",
+                            columns!(),
+                            ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+                        ))
+                        .bind(id)
+                        .bind(deployment.host.as_str())
+                        .bind(deployment.revision.as_str())
+                        .bind(toplevel)
+                        .bind(old_toplevel)
+                        .bind(action)
+                        .bind(boot_id)
+                        .bind(destination)
+                        .bind(microseconds(deployment.started_at))
+                        .bind(&*cut(&deployment.trigger, bounds::LINE)),
+                    )
+                    .await?;
+                write.commit().await
+            }
+            // The first answer got lost, and the caller asks again.
+            Some(present) if present.id == deployment.id => write.commit().await,
+            Some(present) => {
+                write.commit().await?;
+                Err(StoreError::AlreadyInFlight {
+                    host: present.host,
+                    deployment: present.id,
+                })
+            }
+        }
+    }
+
+    /// The deployments that have begun and not ended, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn unfinished(&self) -> Result<Vec<Deployment>, StoreError> {
+        let query = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM deployments ORDER BY started_at, id"
+        ));
+        self.connections
+            .all("read the deployments in flight", query, deployment)
+            .await
+    }
+
+    /// The deployment that is in flight on a host.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn unfinished_on(&self, host: &HostName) -> Result<Option<Deployment>, StoreError> {
+        let mut turn = self
+            .connections
+            .read("read the deployment in flight")
+            .await?;
+        let deployment = on_host(&mut turn, host).await?;
+        turn.end();
+        Ok(deployment)
+    }
+
+    /// Records how a deployment ended: it is no longer in flight, and the entry is appended to the history, both or
+    /// neither. The entry's `host` and `deployment` are set from the deployment. To end it again is harmless.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotInFlight`] when no deployment of this id ever began; or when it could not be recorded.
+    pub async fn end_deployment(&self, id: &str, entry: &HistoryEntry) -> Result<(), StoreError> {
+        let mut write = self
+            .connections
+            .write("record the end of a deployment")
+            .await?;
+        let query = "DELETE FROM deployments WHERE id = $1 RETURNING host";
+        match write.row(sqlx::query(query).bind(id)).await? {
+            Some(row) => {
+                let entry = HistoryEntry {
+                    host: Some(row.name("host")?),
+                    deployment: Some(id.to_owned()),
+                    ..entry.clone()
+                };
+                insert(&mut write, &entry).await?;
+                write.commit().await
+            }
+            None => {
+                let query = "SELECT id FROM history WHERE deployment = $1 AND kind = $2 LIMIT 1";
+                let query = sqlx::query(query)
+                    .bind(id)
+                    .bind(cut(&entry.kind, bounds::WORD).into_owned());
+                let ended = write.row(query).await?;
+                write.commit().await?;
+                match ended {
+                    Some(_) => Ok(()),
+                    None => Err(StoreError::NotInFlight {
+                        deployment: cut(id, bounds::WORD).into_owned(),
+                    }),
+                }
+            }
+        }
+    }
+}
+
+async fn on_host(turn: &mut Turn<'_>, host: &HostName) -> Result<Option<Deployment>, StoreError> {
+    let query = concat!("SELECT ", columns!(), " FROM deployments WHERE host = $1");
+    let row = turn.row(sqlx::query(query).bind(host.as_str())).await?;
+    row.map(deployment).transpose()
+}
+
+fn deployment(row: Row) -> Result<Deployment, StoreError> {
+    Ok(Deployment {
+        id: row.text("id")?,
+        host: row.name("host")?,
+        revision: row.name("revision")?,
+        toplevel: row.text("toplevel")?,
+        old_toplevel: row.text("old_toplevel")?,
+        action: row.text("action")?,
+        boot_id: row.text("boot_id")?,
+        destination: row.text("destination")?,
+        started_at: row.time("started_at")?,
+        trigger: row.text("why")?,
+    })
+}

@@ -1,0 +1,93 @@
+//! The history: what happened, in order. There is no statement that changes an entry.
+
+use sqlx::QueryBuilder;
+
+use super::bounds::{self, cut};
+use super::connection::Write;
+use super::row::{Row, microseconds, unreadable};
+use super::{Store, StoreError};
+use crate::{HistoryEntry, HistoryFilter, HostName, Revision};
+
+impl Store {
+    /// Appends an entry; returns its id. Texts that are too long are cut.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be recorded.
+    pub async fn append(&self, entry: &HistoryEntry) -> Result<i64, StoreError> {
+        let mut write = self.connections.write("append to the history").await?;
+        let id = insert(&mut write, entry).await?;
+        write.commit().await?;
+        Ok(id)
+    }
+
+    /// The newest entries that pass the filter, newest first.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn history(&self, filter: &HistoryFilter) -> Result<Vec<HistoryEntry>, StoreError> {
+        let mut query = QueryBuilder::new(
+            "SELECT id, at, host, kind, revision, toplevel, action, outcome, detail, cause, \
+             deployment, started_at FROM history WHERE 1 = 1",
+        );
+        if let Some(host) = &filter.host {
+            query.push(" AND host = ").push_bind(host.as_str());
+        }
+        if let Some(kind) = &filter.kind {
+            query.push(" AND kind = ").push_bind(kind.as_str());
+        }
+        query
+            .push(" ORDER BY id DESC LIMIT ")
+            .push_bind(i64::from(filter.limit.clamp(1, HistoryFilter::MOST)));
+        let query = query.build();
+        self.connections.all("read the history", query, entry).await
+    }
+}
+
+/// Appends an entry as a part of a larger change; returns its id.
+pub(super) async fn insert(write: &mut Write<'_>, entry: &HistoryEntry) -> Result<i64, StoreError> {
+    let line =
+        |text: &Option<String>, limit| text.as_deref().map(|text| cut(text, limit).into_owned());
+    let row = write
+        .row(
+            sqlx::query(
+                "INSERT INTO history (at, host, kind, revision, toplevel, action, outcome, \
+                 detail, cause, deployment, started_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id",
+            )
+            .bind(microseconds(entry.at))
+            .bind(entry.host.as_ref().map(HostName::as_str))
+            .bind(&*cut(&entry.kind, bounds::WORD))
+            .bind(entry.revision.as_ref().map(Revision::as_str))
+            .bind(line(&entry.toplevel, bounds::LINE))
+            .bind(line(&entry.action, bounds::WORD))
+            .bind(line(&entry.outcome, bounds::WORD))
+            .bind(&*cut(&entry.detail, bounds::DETAIL))
+            .bind(line(&entry.cause, bounds::LINE))
+            .bind(line(&entry.deployment, bounds::WORD))
+            .bind(entry.started_at.map(microseconds)),
+        )
+        .await?;
+    match row {
+        Some(row) => row.integer("id"),
+        None => Err(unreadable("id", &"the database gave the new entry no id")),
+    }
+}
+
+fn entry(row: Row) -> Result<HistoryEntry, StoreError> {
+    Ok(HistoryEntry {
+        id: row.integer("id")?,
+        at: row.time("at")?,
+        host: row.optional_name("host")?,
+        kind: row.text("kind")?,
+        revision: row.optional_name("revision")?,
+        toplevel: row.optional_text("toplevel")?,
+        action: row.optional_text("action")?,
+        outcome: row.optional_text("outcome")?,
+        detail: row.text("detail")?,
+        cause: row.optional_text("cause")?,
+        deployment: row.optional_text("deployment")?,
+        started_at: row.optional_time("started_at")?,
+    })
+}

@@ -1,0 +1,36 @@
+//! The reconciler's own document for each host, which the store keeps without reading it.
+
+use super::bounds::{self, whole};
+use super::{Store, StoreError};
+use crate::HostName;
+
+impl Store {
+    /// The document that was remembered for a host last.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn memory(&self, host: &HostName) -> Result<Option<String>, StoreError> {
+        let query = "SELECT document FROM host_memories WHERE host = $1";
+        let query = sqlx::query(query).bind(host.as_str());
+        self.connections
+            .one("read a host's memory", query, |row| row.text("document"))
+            .await
+    }
+
+    /// Remembers a document for a host, in place of the one before.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be recorded, or is longer than 1 MiB.
+    pub async fn remember(&self, host: &HostName, document: &str) -> Result<(), StoreError> {
+        let document = whole("memory document", document, bounds::DOCUMENT)?;
+        let query = sqlx::query(
+            "INSERT INTO host_memories (host, document) VALUES ($1, $2) \
+                     ON CONFLICT (host) DO UPDATE SET document = excluded.document",
+        )
+        .bind(host.as_str())
+        .bind(document);
+        self.connections.change("remember for a host", query).await
+    }
+}

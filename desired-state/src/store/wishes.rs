@@ -1,0 +1,173 @@
+//! Wishes: what each host should run.
+
+use super::bounds::{self, cut};
+use super::history::insert;
+use super::row::{Row, microseconds, unreadable};
+use super::{Store, StoreError};
+use crate::{BranchState, Cause, HistoryEntry, HostName, Revision, Wish};
+
+/// Every column of a wish, in the order in which they are written.
+macro_rules! columns {
+    () => {
+        "host, repository, branch, revision, branch_state, rewound_to, cause, cause_detail, \
+         requested_at, recorded_at"
+    };
+}
+
+impl Store {
+    /// What a host should run, if that was ever recorded.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn wish(&self, host: &HostName) -> Result<Option<Wish>, StoreError> {
+        let query = concat!("SELECT ", columns!(), " FROM wishes WHERE host = $1");
+        let query = sqlx::query(query).bind(host.as_str());
+        self.connections.one("read a wish", query, wish).await
+    }
+
+    /// What every host should run, by host. A host that left the configuration keeps its wish.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn wishes(&self) -> Result<Vec<Wish>, StoreError> {
+        let query = sqlx::query(concat!("SELECT ", columns!(), " FROM wishes ORDER BY host"));
+        self.connections.all("read the wishes", query, wish).await
+    }
+
+    /// Records what a host should run. In the same transaction it appends a history entry: of kind `wish` when the
+    /// revision, or the branch or repository that the host follows, is another one; of kind `branch` when only the
+    /// branch's state is.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be recorded.
+    pub async fn set_wish(&self, new: &Wish) -> Result<(), StoreError> {
+        let mut write = self.connections.write("record a wish").await?;
+        let query = concat!("SELECT ", columns!(), " FROM wishes WHERE host = $1");
+        let old = write
+            .row(sqlx::query(query).bind(new.host.as_str()))
+            .await?
+            .map(wish)
+            .transpose()?;
+        let (cause_detail, rewound_to) = (cause_detail(&new.cause), rewound_to(&new.branch_state));
+        write
+            .execute(
+                sqlx::query(concat!(
+                    "INSERT INTO wishes (",
+                    columns!(),
+                    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+                     ON CONFLICT (host) DO UPDATE SET \
+                     repository = excluded.repository, branch = excluded.branch, \
+                     revision = excluded.revision, branch_state = excluded.branch_state, \
+                     rewound_to = excluded.rewound_to, cause = excluded.cause, \
+                     cause_detail = excluded.cause_detail, requested_at = excluded.requested_at, \
+                     recorded_at = excluded.recorded_at"
+                ))
+                .bind(new.host.as_str())
+                .bind(new.repository.as_str())
+                .bind(new.branch.as_str())
+                .bind(new.revision.as_ref().map(Revision::as_str))
+                .bind(new.branch_state.label())
+                .bind(rewound_to)
+                .bind(new.cause.label())
+                .bind(cause_detail)
+                .bind(microseconds(new.requested_at))
+                .bind(microseconds(new.recorded_at)),
+            )
+            .await?;
+        if let Some(entry) = change(old.as_ref(), new) {
+            insert(&mut write, &entry).await?;
+        }
+        write.commit().await
+    }
+}
+
+/// What the history says about the step from one wish to the next, if anything.
+fn change(old: Option<&Wish>, new: &Wish) -> Option<HistoryEntry> {
+    let old_revision = old.and_then(|old| old.revision.as_ref());
+    let followed =
+        old.is_none_or(|old| old.repository == new.repository && old.branch == new.branch);
+    let old_state = old.map_or(&BranchState::Present, |old| &old.branch_state);
+    let place = format!("{} {}", new.repository, new.branch);
+    let revision = new.revision.as_ref();
+    let (kind, mut detail) = if revision != old_revision {
+        let detail = match (old_revision, revision) {
+            (Some(from), Some(to)) => format!("{place}: {} -> {}", from.short(), to.short()),
+            (None, Some(to)) => format!("{place}: {}", to.short()),
+            (_, None) => format!("{place}: no revision"),
+        };
+        ("wish", detail)
+    } else if !followed {
+        (
+            "wish",
+            format!("{place}: followed from now on, the revision is the same"),
+        )
+    } else if *old_state != new.branch_state {
+        ("branch", place)
+    } else {
+        return None;
+    };
+    if *old_state != new.branch_state {
+        detail.push_str(match &new.branch_state {
+            BranchState::Present => "; the branch is followed",
+            BranchState::Gone => "; the branch is gone, the host keeps its revision",
+            BranchState::Rewound { .. } => "; the branch was rewound, the host keeps its revision",
+        });
+        if let BranchState::Rewound { to } = &new.branch_state {
+            detail.push_str(&format!(" (the branch is at {})", to.short()));
+        }
+    }
+    Some(HistoryEntry {
+        host: Some(new.host.clone()),
+        revision: new.revision.clone(),
+        detail,
+        cause: Some(new.cause.to_string()),
+        started_at: Some(new.requested_at),
+        ..HistoryEntry::new(new.recorded_at, kind)
+    })
+}
+
+fn cause_detail(cause: &Cause) -> Option<String> {
+    match cause {
+        Cause::Delivery(id) => Some(id.to_string()),
+        Cause::Person(who) => Some(cut(who, bounds::NAME).into_owned()),
+        Cause::Poll | Cause::Configuration => None,
+    }
+}
+
+fn rewound_to(state: &BranchState) -> Option<&str> {
+    match state {
+        BranchState::Rewound { to } => Some(to.as_str()),
+        BranchState::Present | BranchState::Gone => None,
+    }
+}
+
+fn wish(row: Row) -> Result<Wish, StoreError> {
+    let branch_state = match row.text("branch_state")?.as_str() {
+        "present" => BranchState::Present,
+        "gone" => BranchState::Gone,
+        "rewound" => BranchState::Rewound {
+            to: row.name("rewound_to")?,
+        },
+        other => return Err(unreadable("branch_state", &other)),
+    };
+    let cause = match row.text("cause")?.as_str() {
+        "delivery" => Cause::Delivery(row.name("cause_detail")?),
+        "poll" => Cause::Poll,
+        "person" => Cause::Person(row.text("cause_detail")?),
+        "configuration" => Cause::Configuration,
+        other => return Err(unreadable("cause", &other)),
+    };
+    Ok(Wish {
+        host: row.name("host")?,
+        repository: row.name("repository")?,
+        branch: row.name("branch")?,
+        revision: row.optional_name("revision")?,
+        branch_state,
+        cause,
+        requested_at: row.time("requested_at")?,
+        recorded_at: row.time("recorded_at")?,
+    })
+}
