@@ -101,7 +101,8 @@ BEGIN
     SELECT RAISE(ABORT, 'the history is append-only');
 END;
 
--- INSERT OR REPLACE deletes without the trigger below. A new entry's id is -1 here, https://www.sqlite.org/lang_createtrigger.html.
+-- INSERT OR REPLACE deletes without the trigger below. The id of an entry that is simply appended is not known yet here:
+-- SQLite shows -1 (sqlite3Insert in its insert.c), which no entry has.
 CREATE TRIGGER history_is_never_replaced BEFORE INSERT ON history
 WHEN EXISTS (SELECT 1 FROM history WHERE id = NEW.id)
 BEGIN

@@ -29,7 +29,7 @@ fn check(text: &str) -> Result<(), &'static str> {
     if !hexadecimal {
         Err("only the lower-case hexadecimal digits 0-9 and a-f may stand in it")
     } else if text.len() == SHA256_LENGTH {
-        Err("it is the id of a SHA-256 repository, which Nix and libgit2 cannot read yet")
+        Err("it is the id of a SHA-256 repository, which is not supported")
     } else if text.len() != LENGTH {
         Err("it must have 40 digits")
     } else if text.bytes().all(|b| b == b'0') {

@@ -49,7 +49,7 @@ pub struct Store {
 
 impl Store {
     /// Opens the database, making it first (readable by its owner only) when it is not there, and brings its schema up to date.
-    /// All its pages are checked: a few hundred milliseconds for the largest database that pruning leaves.
+    /// All its pages are checked, which takes about 2 ms a MiB.
     ///
     /// # Errors
     ///

@@ -8,7 +8,7 @@ use super::StoreError;
 pub(super) const WORD: usize = 64;
 /// A name: who did it, which attribute. In bytes.
 pub(super) const NAME: usize = 255;
-/// A line: a store path, a destination, a cause. In bytes; store paths are 211 + 43 at most.
+/// A line: a store path, a destination, a cause. In bytes; a store path has 255 at most.
 pub(super) const LINE: usize = 1024;
 /// Why a person did it. In bytes.
 pub(super) const PARAGRAPH: usize = 4096;
