@@ -146,6 +146,9 @@ fn an_ignored_event_may_name_no_repository() {
 fn the_fine_event_name_comes_first_and_an_empty_one_does_not_count() {
     let mut headers = headers("push");
     assert_eq!(event_label(&headers), "push");
+    headers.insert("x-gogs-event-type", HeaderValue::from_static("package"));
+    assert_eq!(event_label(&headers), "other");
+    headers.insert("x-gogs-event-type", HeaderValue::from_static(""));
     headers.insert("x-gitea-event", HeaderValue::from_static(""));
     headers.insert("x-gogs-event", HeaderValue::from_static("delete"));
     assert_eq!(event_label(&headers), "delete");

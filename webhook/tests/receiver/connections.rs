@@ -79,6 +79,22 @@ async fn an_oversize_body_is_refused_whether_its_length_is_announced_or_not() {
 }
 
 #[tokio::test]
+async fn a_refused_sender_may_finish_its_body_before_it_is_answered() {
+    let bell = Bell::working();
+    let server = Server::start(&bell, Limits::HOOK).await;
+    let padded = Sent::push().with("x-gitea-signature", "");
+    let padded = padded.with_json(&vec![b' '; BODY_LIMIT as usize]);
+    let wire = padded.wire();
+    let (beginning, rest) = wire.split_at(5000);
+    let mut socket = server.connect().await;
+    socket.write_all(beginning).await.unwrap();
+    until(|| !bell.answered.lock().unwrap().is_empty()).await;
+    // On a closed connection a write this long fails.
+    socket.write_all(rest).await.unwrap();
+    assert_eq!(status(&to_end(&mut socket).await), "403");
+}
+
+#[tokio::test]
 async fn many_large_bodies_at_once_are_read_one_after_the_other() {
     let bell = Bell::working();
     let server = Server::start(&bell, Limits::HOOK).await;

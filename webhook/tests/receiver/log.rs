@@ -1,47 +1,47 @@
 //! The log tells an administrator everything, and nobody any secret.
 
-use std::io;
+use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};
 
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use crate::harness::{Bell, SECRET, Sent, recorded, send};
 
+/// Keeps every value as it was given: a log format that escapes would hide what does not.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+struct Lines(Arc<Mutex<String>>);
 
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut lines = self.0.lock().unwrap();
+        write!(lines, "{}", event.metadata().level()).unwrap();
+        event.record(&mut Line(&mut lines));
+        lines.push('\n');
     }
 }
 
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Lines;
+struct Line<'a>(&'a mut String);
 
-    fn make_writer(&'a self) -> Lines {
-        self.clone()
+impl Visit for Line<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        write!(self.0, " {}={value:?}", field.name()).unwrap();
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        write!(self.0, " {}={value}", field.name()).unwrap();
     }
 }
 
 /// What is logged while a request is answered, at every level.
 async fn logged(sent: Sent) -> String {
     let lines = Lines::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(lines.clone())
-        .finish();
+    let subscriber = tracing_subscriber::registry().with(lines.clone());
     let guard = tracing::subscriber::set_default(subscriber);
     send(&Bell::working(), sent.request()).await;
     drop(guard);
-    let bytes = lines.0.lock().unwrap().clone();
-    String::from_utf8(bytes).unwrap()
+    lines.0.lock().unwrap().clone()
 }
 
 #[tokio::test]
