@@ -203,6 +203,7 @@ struct Group {
 }
 
 impl Group {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     fn start(command: &Command) -> io::Result<Self> {
         let mut building = tokio::process::Command::new(&command.program);
         building

@@ -1,0 +1,236 @@
+//! What the host reports of an activation.
+
+use serde::{Deserialize, Serialize};
+
+use crate::command::printable;
+use crate::observe::MAX_FAILED_UNITS;
+use crate::ssh::shown;
+
+/// One step that the host took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// `check`, `sync`, `test`, `set-profile`, `boot` …
+    pub name: String,
+    /// Its exit code; `None` while it runs or when it was killed with the whole unit.
+    pub code: Option<i32>,
+    /// When it began, in seconds since 1970 by the host's clock.
+    pub began_at: i64,
+    /// When it ended, by the same clock.
+    pub ended_at: Option<i64>,
+}
+
+/// What is known of an activation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActivationReport {
+    /// How it ended, if it has.
+    pub verdict: ActivationVerdict,
+    /// The steps in the order in which the host took them.
+    pub steps: Vec<Step>,
+    /// The exit code of `switch-to-configuration`, if it was run and ended.
+    pub exit_code: Option<i32>,
+    /// The units that were failed afterwards.
+    pub failed_units: Vec<String>,
+    /// The last part of what the steps printed, control characters escaped.
+    pub output_tail: String,
+    /// The host's boot id when the report was made.
+    pub boot_id: String,
+}
+
+/// How an activation ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum ActivationVerdict {
+    /// All steps succeeded.
+    Done,
+    /// All steps succeeded, and some units are failed (exit code 4).
+    Degraded,
+    /// Nothing was changed: the system is not whole on the host, or `switch-to-configuration`
+    /// refused (exit code 1).
+    Refused {
+        /// Why, where the supervisor itself refused; else empty, and the output tells.
+        reason: String,
+    },
+    /// A step failed after something may have been changed.
+    Failed {
+        /// Which step.
+        step: String,
+        /// Its exit code; above 128, killed by the signal of that number less 128.
+        code: Option<i32>,
+    },
+    /// The unit was killed, or its time ran out.
+    Interrupted {
+        /// systemd's `SERVICE_RESULT` (`systemd.exec(5)`).
+        cause: String,
+    },
+    /// Only a reboot leads to this system (exit code 100); nothing was changed.
+    RebootRequired,
+    /// Another switch is running.
+    Locked {
+        /// Process id, command and unit of the holder.
+        by: String,
+    },
+    /// The host runs something else than what the decision was made on.
+    ObservedChanged {
+        /// What it runs.
+        running: String,
+    },
+    /// The host knows nothing of this deployment: it has rebooted, or the start never arrived.
+    Vanished,
+    /// It has not ended yet.
+    StillRunning,
+}
+
+/// The steps of a deployment are about ten; more lines are not ours.
+const MAX_STEPS: usize = 50;
+
+impl ActivationReport {
+    /// Reads what `supervisor.sh wait` prints; `None` if it is not whole.
+    pub(super) fn read(answer: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(answer);
+        let mut report = ActivationReport {
+            verdict: ActivationVerdict::StillRunning,
+            steps: Vec::new(),
+            exit_code: None,
+            failed_units: Vec::new(),
+            output_tail: String::new(),
+            boot_id: String::new(),
+        };
+        let mut verdict = None;
+        let mut rest = text.as_ref();
+        loop {
+            let (line, after) = rest.split_once('\n')?;
+            rest = after;
+            let (name, value) = line.split_once(' ').unwrap_or((line, ""));
+            match name {
+                "boot-id" => report.boot_id = shown(value),
+                "step" => report.take_step(value),
+                "failed-unit" if report.failed_units.len() < MAX_FAILED_UNITS => {
+                    report.failed_units.push(shown(value));
+                }
+                "verdict" => verdict = ActivationVerdict::read(value),
+                "output" => break,
+                // A login shell may greet.
+                _ => {}
+            }
+        }
+        report.output_tail = printable(rest.as_bytes());
+        report.exit_code = report
+            .steps
+            .iter()
+            .rev()
+            .filter(|step| ["test", "boot", "dry-activate"].contains(&step.name.as_str()))
+            .find_map(|step| step.code);
+        report.verdict = verdict?;
+        Some(report)
+    }
+
+    /// `TIME begin STEP` or `TIME end STEP CODE`; other lines are for people.
+    fn take_step(&mut self, line: &str) {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words.as_slice() {
+            [time, "begin", name] if self.steps.len() < MAX_STEPS => {
+                if let Ok(began_at) = time.parse() {
+                    self.steps.push(Step {
+                        name: shown(name),
+                        code: None,
+                        began_at,
+                        ended_at: None,
+                    });
+                }
+            }
+            [time, "end", name, code] => {
+                if let Some(step) = self.steps.last_mut().filter(|step| step.name == *name) {
+                    step.code = code.parse().ok();
+                    step.ended_at = time.parse().ok();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl ActivationVerdict {
+    /// Reads a verdict as `supervisor.sh` writes it.
+    fn read(line: &str) -> Option<Self> {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        Some(match word {
+            "done" => ActivationVerdict::Done,
+            "degraded" => ActivationVerdict::Degraded,
+            "refused" => ActivationVerdict::Refused {
+                reason: shown(rest),
+            },
+            "failed" => {
+                let (step, code) = rest.split_once(' ')?;
+                ActivationVerdict::Failed {
+                    step: shown(step),
+                    code: code.parse().ok(),
+                }
+            }
+            "interrupted" => ActivationVerdict::Interrupted { cause: shown(rest) },
+            "reboot-required" => ActivationVerdict::RebootRequired,
+            "locked" => ActivationVerdict::Locked { by: shown(rest) },
+            "observed-changed" => ActivationVerdict::ObservedChanged {
+                running: shown(rest),
+            },
+            "vanished" => ActivationVerdict::Vanished,
+            "running" => ActivationVerdict::StillRunning,
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_with_steps_units_and_output_is_read() {
+        let answer = b"boot-id 7d0e\nstep 100 begin check\nstep 101 end check 0\nstep 101 begin test\n\
+            step 105 end test 4\nstep 105 verdict degraded\nfailed-unit a.service\nverdict degraded\n\
+            output\nverdict done\n\x1b[31mwarning\x1b[0m: a.service\n";
+        let report = ActivationReport::read(answer).unwrap();
+        assert_eq!(report.verdict, ActivationVerdict::Degraded);
+        assert_eq!(report.exit_code, Some(4));
+        assert_eq!(report.failed_units, ["a.service"]);
+        assert_eq!(report.output_tail, "verdict done\nwarning: a.service\n");
+        assert_eq!(report.steps.len(), 2);
+        assert_eq!(report.steps[1].name, "test");
+        assert_eq!(report.steps[1].ended_at, Some(105));
+    }
+
+    #[test]
+    fn a_step_that_has_not_ended_has_no_code() {
+        let report =
+            ActivationReport::read(b"boot-id b\nstep 7 begin test\nverdict running\noutput\n")
+                .unwrap();
+        assert_eq!(report.verdict, ActivationVerdict::StillRunning);
+        assert_eq!(report.steps[0].code, None);
+        assert_eq!(report.exit_code, None);
+    }
+
+    #[test]
+    fn every_verdict_that_the_supervisor_writes_is_known() {
+        let script = include_str!("../supervisor.sh");
+        let written = script.lines().filter_map(|line| {
+            let (_, rest) = line.split_once("finish ")?;
+            let verdict = rest.trim_matches(['"', '\'', ';']);
+            (!line.trim_start().starts_with('#')).then_some(verdict)
+        });
+        let mut count = 0;
+        for verdict in written {
+            count += 1;
+            assert!(ActivationVerdict::read(verdict).is_some(), "{verdict}");
+        }
+        assert!(count > 10, "found {count} verdicts");
+    }
+
+    #[test]
+    fn a_report_that_is_cut_off_is_refused() {
+        assert_eq!(ActivationReport::read(b""), None);
+        assert_eq!(
+            ActivationReport::read(b"boot-id 7d0e\nstep 1 begin te"),
+            None
+        );
+        assert_eq!(ActivationReport::read(b"boot-id 7d0e\noutput\n"), None);
+    }
+}

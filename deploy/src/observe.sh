@@ -1,0 +1,82 @@
+# Prints what this host runs and how it is, one "name value" a line; the last line is "end".
+# Changes nothing. POSIX sh; holder.sh comes before it.
+
+# A hung systemd must not hang the answer.
+PATIENCE=10
+
+# differs FILE: whether the booted system's FILE is another one than the running system's. Links into
+# the store are compared by where they lead, because an initrd is too big to be read every minute.
+differs() {
+    booted=$root/run/booted-system/$1
+    running=$root/run/current-system/$1
+    if [ ! -e "$booted" ] || [ ! -e "$running" ]; then return 1; fi
+    if [ -L "$booted" ] && [ -L "$running" ]; then
+        [ "$(readlink -f "$booted")" != "$(readlink -f "$running")" ]
+    else
+        ! cmp -s "$booted" "$running"
+    fi
+}
+
+systems() {
+    for link in running:run/current-system booted:run/booted-system \
+        profile:nix/var/nix/profiles/system; do
+        [ -e "$root/${link#*:}" ] || continue
+        target=$(readlink -f "$root/${link#*:}")
+        say "${link%%:*} ${target#"$root"}"
+    done
+    for reason in kernel initrd kernel-modules kernel-params; do
+        if differs "$reason"; then say "reboot $reason"; fi
+    done
+}
+
+identity() {
+    read -r boot <"$root/proc/sys/kernel/random/boot_id" && say "boot-id $boot"
+    read -r machine 2>/dev/null <"$root/etc/machine-id" && say "machine-id $machine"
+}
+
+units() {
+    say "system-state $(timeout "$PATIENCE" systemctl is-system-running 2>/dev/null)"
+    timeout "$PATIENCE" systemctl list-units --state=failed --plain --no-legend --no-pager \
+        2>/dev/null | head -n 50 | while read -r unit _; do say "failed-unit $unit"; done
+}
+
+switches() {
+    for list in start-list restart-list reload-list; do
+        if [ -s "$root/run/nixos/$list" ]; then say "unfinished $list"; fi
+    done
+    if who=$(holder "$switch_lock"); then say "locked $who"; fi
+}
+
+space() {
+    for place in / /nix /boot; do
+        if numbers=$(stat -f -c '%a %S' "$root$place" 2>/dev/null); then
+            say "free $place $((${numbers% *} * ${numbers#* }))"
+        fi
+    done
+}
+
+# Only root sees these.
+deployments() {
+    for folder in "$root"/run/reconcile/*/; do
+        [ -d "$folder" ] || continue
+        id=${folder%/}
+        id=${id##*/}
+        state=$(timeout "$PATIENCE" systemctl show --property=ActiveState --value \
+            "reconcile-$id.service" 2>/dev/null)
+        verdict=
+        read -r verdict 2>/dev/null <"$folder/verdict"
+        say "deployment $id ${state:-unknown} $verdict"
+    done | head -n 20
+}
+
+main() {
+    systems
+    identity
+    units
+    switches
+    space
+    deployments
+    echo end
+}
+
+main "$@" </dev/null

@@ -1,0 +1,286 @@
+//! Every way a deployment ends, and what follows from each.
+
+use serde::{Deserialize, Serialize};
+
+use crate::activate::{ActivationReport, ActivationVerdict};
+
+/// How a deployment, one attempt to bring one host to one system, ended.
+///
+/// | outcome | what is true on the host | in sync | what follows |
+/// |---|---|---|---|
+/// | `converged` | the system is there | yes | nothing |
+/// | `degraded` | the system is there, some units are failed (exit 4) | yes | nothing; people look at the units |
+/// | `built`, `dry_activated` | untouched, as asked | no | nothing, until the next revision |
+/// | `reboot_required` | the system cannot be activated live (exit 100), nothing changed | no | nothing, until a person or a policy reboots |
+/// | `activation_refused` | the activation said no before it changed anything (exit 1) | no | backoff |
+/// | `activation_failed` | the activation or the commit failed half-way (exit 2, 101, a signal …) | no | backoff |
+/// | `activation_interrupted` | it was killed, or its time ran out | no | backoff |
+/// | `locked` | untouched: another switch is running there | no | backoff |
+/// | `observed_changed` | untouched: it ran something else by the time we started | no | look again soon |
+/// | `vanished` | unknown: the host rebooted, or the start never arrived | unknown | look again soon |
+/// | `unreachable` | unknown | unknown | backoff; never counted as a failed deployment |
+/// | `access_refused` | untouched: key, host key or `sudo` is wrong | no | backoff, a person is needed |
+/// | `evaluation_failed`, `build_failed`, `copy_failed` | untouched | no | backoff when transient, else nothing until the revision changes |
+/// | `timed_out` | unknown if it was in the activation, else untouched | no | backoff |
+/// | `superseded` | untouched: a newer wish arrived | no | the newer wish, soon |
+/// | `cancelled` | untouched, or as far as it had come | no | nothing; a person asked for it |
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// The host was read back and runs what it should.
+    Converged,
+    /// As [`Outcome::Converged`], but units are failed (`switch-to-configuration` exit code 4).
+    Degraded {
+        /// The failed units, as systemd names them.
+        units: Vec<String>,
+    },
+    /// The action `build` has been done.
+    Built,
+    /// The action `dry-activate` has been done.
+    DryActivated,
+    /// The system can only be reached by a reboot; nothing was changed.
+    RebootRequired {
+        /// What makes it so, in words.
+        reasons: Vec<String>,
+    },
+    /// The activation refused before it changed anything.
+    ActivationRefused {
+        /// The last lines that it printed.
+        detail: String,
+    },
+    /// The activation, or making it the boot default, failed on the way.
+    ActivationFailed {
+        /// The step that failed: `test`, `set-profile`, `boot` …
+        step: String,
+        /// Its exit code; above 128 it was killed by the signal of that number less 128.
+        code: Option<i32>,
+        /// The last lines that it printed.
+        detail: String,
+    },
+    /// The activation was killed or its time ran out on the host.
+    ActivationInterrupted {
+        /// What systemd says about the end of the unit: `timeout`, `signal`, `oom-kill` …
+        cause: String,
+    },
+    /// Another switch holds the lock.
+    Locked {
+        /// The holder: process id, command, unit.
+        by: String,
+    },
+    /// The host ran something else than what the decision was made on.
+    ObservedChanged {
+        /// What it ran by then.
+        running: String,
+    },
+    /// The traces of the deployment are gone.
+    Vanished {
+        /// What is known about it.
+        detail: String,
+    },
+    /// The host could not be reached; what runs there is unknown.
+    Unreachable {
+        /// By destination, what failed.
+        detail: String,
+    },
+    /// The host was reached and did not let us in, or not become root.
+    AccessRefused {
+        /// What was refused, and the mend.
+        detail: String,
+    },
+    /// The flake could not be evaluated.
+    EvaluationFailed {
+        /// What Nix said.
+        detail: String,
+        /// Whether trying again makes sense.
+        transience: Transience,
+    },
+    /// The system could not be built.
+    BuildFailed {
+        /// What Nix said.
+        detail: String,
+        /// Whether trying again makes sense.
+        transience: Transience,
+    },
+    /// The system could not be copied to the host.
+    CopyFailed {
+        /// What Nix said.
+        detail: String,
+        /// Whether trying again makes sense.
+        transience: Transience,
+    },
+    /// A phase took longer than it may.
+    TimedOut {
+        /// The phase: `evaluate`, `build`, `copy`, `activate` …
+        phase: String,
+    },
+    /// A newer wish made this deployment pointless.
+    Superseded,
+    /// A person ended it.
+    Cancelled {
+        /// Who.
+        by: String,
+    },
+}
+
+/// Whether the same attempt can succeed later without anybody changing the revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transience {
+    /// It can: a network, a lock, a full disk.
+    Transient,
+    /// It cannot: the source itself is wrong.
+    Permanent,
+}
+
+impl Transience {
+    /// From an error's own `is_worth_retrying()`.
+    pub fn when_retrying_is(worth_it: bool) -> Self {
+        if worth_it {
+            Transience::Transient
+        } else {
+            Transience::Permanent
+        }
+    }
+}
+
+/// When the same wish is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Not before something changes: a revision, the configuration, a person.
+    Never,
+    /// After the host's backoff.
+    Backoff,
+    /// At the next look, without counting a failure.
+    Soon,
+}
+
+impl Outcome {
+    /// The outcome that an activation's report stands for, before the host has been read back.
+    pub fn of_activation(report: &ActivationReport) -> Option<Self> {
+        let detail = || report.output_tail.clone();
+        let outcome = match &report.verdict {
+            ActivationVerdict::Done => Outcome::Converged,
+            ActivationVerdict::Degraded => Outcome::Degraded {
+                units: report.failed_units.clone(),
+            },
+            ActivationVerdict::Refused { reason } => Outcome::ActivationRefused {
+                detail: match reason.as_str() {
+                    "" => detail(),
+                    reason => format!("{reason}\n{}", report.output_tail),
+                },
+            },
+            ActivationVerdict::Failed { step, code } => Outcome::ActivationFailed {
+                step: step.clone(),
+                code: *code,
+                detail: detail(),
+            },
+            ActivationVerdict::Interrupted { cause } => Outcome::ActivationInterrupted {
+                cause: cause.clone(),
+            },
+            ActivationVerdict::RebootRequired => Outcome::RebootRequired {
+                reasons: vec!["the system's init interface changed".to_owned()],
+            },
+            ActivationVerdict::Locked { by } => Outcome::Locked { by: by.clone() },
+            ActivationVerdict::ObservedChanged { running } => Outcome::ObservedChanged {
+                running: running.clone(),
+            },
+            ActivationVerdict::Vanished => Outcome::Vanished {
+                detail: "the host has no trace of this deployment".to_owned(),
+            },
+            ActivationVerdict::StillRunning => return None,
+        };
+        Some(outcome)
+    }
+
+    /// The value of the label `outcome` in metrics, history and JSON.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Outcome::Converged => "converged",
+            Outcome::Degraded { .. } => "degraded",
+            Outcome::Built => "built",
+            Outcome::DryActivated => "dry_activated",
+            Outcome::RebootRequired { .. } => "reboot_required",
+            Outcome::ActivationRefused { .. } => "activation_refused",
+            Outcome::ActivationFailed { .. } => "activation_failed",
+            Outcome::ActivationInterrupted { .. } => "activation_interrupted",
+            Outcome::Locked { .. } => "locked",
+            Outcome::ObservedChanged { .. } => "observed_changed",
+            Outcome::Vanished { .. } => "vanished",
+            Outcome::Unreachable { .. } => "unreachable",
+            Outcome::AccessRefused { .. } => "access_refused",
+            Outcome::EvaluationFailed { .. } => "evaluation_failed",
+            Outcome::BuildFailed { .. } => "build_failed",
+            Outcome::CopyFailed { .. } => "copy_failed",
+            Outcome::TimedOut { .. } => "timed_out",
+            Outcome::Superseded => "superseded",
+            Outcome::Cancelled { .. } => "cancelled",
+        }
+    }
+
+    /// Whether what was asked for has been done.
+    pub const fn is_success(&self) -> bool {
+        matches!(
+            self,
+            Outcome::Converged | Outcome::Degraded { .. } | Outcome::Built | Outcome::DryActivated
+        )
+    }
+
+    /// Whether the host now is where the wish wants it.
+    pub const fn is_in_sync(&self) -> bool {
+        matches!(self, Outcome::Converged | Outcome::Degraded { .. })
+    }
+
+    /// Whether this counts as a failed deployment of that system. A host that is off, a lock that
+    /// somebody holds, or a change of mind say nothing about the system.
+    pub const fn is_failure(&self) -> bool {
+        match self {
+            Outcome::Converged
+            | Outcome::Degraded { .. }
+            | Outcome::Built
+            | Outcome::DryActivated
+            | Outcome::Locked { .. }
+            | Outcome::ObservedChanged { .. }
+            | Outcome::Vanished { .. }
+            | Outcome::Unreachable { .. }
+            | Outcome::Superseded
+            | Outcome::Cancelled { .. } => false,
+            Outcome::RebootRequired { .. }
+            | Outcome::ActivationRefused { .. }
+            | Outcome::ActivationFailed { .. }
+            | Outcome::ActivationInterrupted { .. }
+            | Outcome::AccessRefused { .. }
+            | Outcome::EvaluationFailed { .. }
+            | Outcome::BuildFailed { .. }
+            | Outcome::CopyFailed { .. }
+            | Outcome::TimedOut { .. } => true,
+        }
+    }
+
+    /// When the same wish is tried again.
+    pub const fn retry(&self) -> Retry {
+        match self {
+            Outcome::Converged
+            | Outcome::Degraded { .. }
+            | Outcome::Built
+            | Outcome::DryActivated
+            | Outcome::RebootRequired { .. }
+            | Outcome::Cancelled { .. } => Retry::Never,
+            Outcome::ActivationRefused { .. }
+            | Outcome::ActivationFailed { .. }
+            | Outcome::ActivationInterrupted { .. }
+            | Outcome::Locked { .. }
+            | Outcome::Unreachable { .. }
+            | Outcome::AccessRefused { .. }
+            | Outcome::TimedOut { .. } => Retry::Backoff,
+            Outcome::ObservedChanged { .. } | Outcome::Vanished { .. } | Outcome::Superseded => {
+                Retry::Soon
+            }
+            Outcome::EvaluationFailed { transience, .. }
+            | Outcome::BuildFailed { transience, .. }
+            | Outcome::CopyFailed { transience, .. } => match transience {
+                Transience::Transient => Retry::Backoff,
+                Transience::Permanent => Retry::Never,
+            },
+        }
+    }
+}

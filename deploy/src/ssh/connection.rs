@@ -1,0 +1,383 @@
+//! Runs commands over one connection.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openssh::{Session, Stdio};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{sleep, timeout};
+
+use super::error::{SshError, shown};
+use super::master::Master;
+use crate::destination::{Destination, Sudo};
+
+/// A command that is not given a time of its own may take this long: enough for anything that only
+/// reads, on a slow host.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+/// A command that is not given a limit of its own may print this much.
+const DEFAULT_OUTPUT_LIMIT: usize = 256 * 1024;
+/// sshd frees a session a moment after its command's end has been told, so at its limit one more is
+/// refused for that moment. A refused session ran nothing and may be asked for again.
+const REFUSED_AGAIN: Duration = Duration::from_millis(50);
+const REFUSED_TIMES: u32 = 40;
+/// How much is read at a time.
+const CHUNK: usize = 8 * 1024;
+
+/// Every command is started through this: sshd on NixOS may give a PATH without `sudo` and the
+/// system's programs, and what a program complains is read in English. Its argument vector is kept.
+/// It has no quote and no backslash, so that it means the same in every login shell.
+const LAUNCHER: &str = "PATH=${PATH:+$PATH:}/run/wrappers/bin:/run/current-system/sw/bin:\
+/nix/var/nix/profiles/default/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin; LC_ALL=C; \
+export PATH LC_ALL; exec \"$@\"";
+
+/// As whom a command runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Privilege {
+    /// The user that logged in.
+    Login,
+    /// root: by `sudo -n` where the destination says so, else the user that logged in, who is root.
+    Root,
+}
+
+/// A command for a host: a program and its arguments, never a line for a shell.
+#[derive(Debug, Clone)]
+pub struct RemoteCommand {
+    program: String,
+    arguments: Vec<String>,
+    stdin: Vec<u8>,
+    privilege: Privilege,
+    timeout: Duration,
+    output_limit: usize,
+}
+
+/// What a command did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completed {
+    /// Its exit code; 127 if there is no such program.
+    pub code: i32,
+    /// The first part of what it printed, see [`RemoteCommand::output_limit`].
+    pub stdout: Vec<u8>,
+    /// The first part of what it complained.
+    pub stderr: Vec<u8>,
+    /// Whether it printed or complained more than that.
+    pub is_cut: bool,
+}
+
+impl Completed {
+    /// What it complained, as it may be shown: bounded, in one line, control characters escaped.
+    pub fn complaint(&self) -> String {
+        shown(&String::from_utf8_lossy(&self.stderr))
+    }
+}
+
+impl RemoteCommand {
+    /// A program, by name or absolute path.
+    pub fn new(program: &str) -> Self {
+        Self {
+            program: program.to_owned(),
+            arguments: Vec::new(),
+            stdin: Vec::new(),
+            privilege: Privilege::Login,
+            timeout: DEFAULT_TIMEOUT,
+            output_limit: DEFAULT_OUTPUT_LIMIT,
+        }
+    }
+
+    /// Adds arguments, which no shell interprets.
+    pub fn arguments<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
+        self.arguments
+            .extend(arguments.into_iter().map(str::to_owned));
+        self
+    }
+
+    /// Gives the command something to read; else its input is empty.
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = bytes.into();
+        self
+    }
+
+    /// As whom it runs; [`Privilege::Login`] unless told.
+    pub fn privilege(mut self, privilege: Privilege) -> Self {
+        self.privilege = privilege;
+        self
+    }
+
+    /// How long it may take, with the wait for a free session; 30 s unless told.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How many bytes each of its output and its complaints are kept, the first ones; 256 KiB unless
+    /// told.
+    pub fn output_limit(mut self, bytes: usize) -> Self {
+        self.output_limit = bytes;
+        self
+    }
+
+    /// Whether it is run by `sudo` at a destination.
+    fn needs_sudo(&self, sudo: Sudo) -> bool {
+        self.privilege == Privilege::Root && sudo == Sudo::Yes
+    }
+}
+
+/// A connection to a host; clones share it. It ends when the last clone is dropped and
+/// [`Connections`](super::Connections) has let go of it.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    pub(super) master: Arc<Master>,
+    pub(super) destination: Destination,
+}
+
+/// The right to one session over a connection, for a program that uses the control socket by itself.
+#[derive(Debug)]
+pub struct SessionPermit(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
+
+impl Connection {
+    /// Which destination let us in.
+    pub fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// The control socket, for `ssh -S` or `-o ControlPath=` of another program (`nix copy`), which
+    /// should hold a permit of [`Connection::reserve_session`] meanwhile.
+    pub fn control_socket(&self) -> &Path {
+        self.master.socket()
+    }
+
+    /// Waits until one more session fits over this connection.
+    pub async fn reserve_session(&self) -> Result<SessionPermit, SshError> {
+        self.permit().await.map(SessionPermit)
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, SshError> {
+        let sessions = Arc::clone(&self.master.sessions);
+        sessions.acquire_owned().await.map_err(|_| SshError::Lost {
+            address: self.destination.address.clone(),
+            program: "ssh".to_owned(),
+        })
+    }
+
+    /// Runs a command and waits for its end.
+    ///
+    /// When the time is over, and when the future is dropped, the command may still run on the host;
+    /// this connection is then not given out again.
+    pub async fn run(&self, command: RemoteCommand) -> Result<Completed, SshError> {
+        let limit = command.timeout;
+        match timeout(limit, self.run_to_its_end(&command)).await {
+            Ok(result) => result,
+            Err(_) => Err(SshError::CommandTimedOut {
+                address: self.destination.address.clone(),
+                program: command.program,
+                after: limit,
+            }),
+        }
+    }
+
+    async fn run_to_its_end(&self, command: &RemoteCommand) -> Result<Completed, SshError> {
+        let lost = || SshError::Lost {
+            address: self.destination.address.clone(),
+            program: command.program.clone(),
+        };
+        let permit = self.permit().await?;
+        let session = self.master.session().ok_or_else(lost)?;
+        let sudo = command.needs_sudo(self.destination.sudo);
+        let mut remote = session.command("/bin/sh");
+        remote.args(["-c", LAUNCHER, "sh"]);
+        if sudo {
+            remote.args(["sudo", "-n", "--"]);
+        }
+        remote
+            .arg(&command.program)
+            .args(&command.arguments)
+            .stdin(if command.stdin.is_empty() {
+                Stdio::null()
+            } else {
+                Stdio::piped()
+            })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let under_way = UnderWay {
+            master: &self.master,
+            permit: Some(permit),
+        };
+        let mut times = 0;
+        let child = loop {
+            match remote
+                .spawn()
+                .await
+                .map_err(|error| self.refused(error, command))
+            {
+                Ok(child) => break child,
+                Err(SshError::SessionRefused { .. }) if times < REFUSED_TIMES => {
+                    times += 1;
+                    sleep(REFUSED_AGAIN).await;
+                }
+                Err(error) => {
+                    under_way.ended();
+                    return Err(error);
+                }
+            }
+        };
+        let result = follow(child, &command.stdin, command.output_limit).await;
+        under_way.ended();
+        match result {
+            Ok(completed) if sudo => self.sudo_fault(&completed).map_or(Ok(completed), Err),
+            Ok(completed) => Ok(completed),
+            // The multiplexing protocol tells a command that was killed by a signal and a lost
+            // connection by the same silence.
+            Err(_) => Err(lost()),
+        }
+    }
+
+    /// Why a command could not be started.
+    fn refused(&self, error: openssh::Error, command: &RemoteCommand) -> SshError {
+        let address = self.destination.address.clone();
+        let words = chain(&error);
+        match error {
+            openssh::Error::Disconnected => SshError::Lost {
+                address,
+                program: command.program.clone(),
+            },
+            openssh::Error::SshMux(_) if words.contains("refused") => SshError::SessionRefused {
+                address,
+                detail: shown(&words),
+            },
+            // The master ended in the middle of the request.
+            openssh::Error::SshMux(_) => SshError::Lost {
+                address,
+                program: command.program.clone(),
+            },
+            source => SshError::Client { address, source },
+        }
+    }
+
+    /// Whether it was `sudo`, not the command, that ended so.
+    fn sudo_fault(&self, completed: &Completed) -> Option<SshError> {
+        let address = || self.destination.address.clone();
+        let complaint = String::from_utf8_lossy(&completed.stderr);
+        if completed.code == 127 && complaint.contains("sudo: not found") {
+            return Some(SshError::SudoMissing { address: address() });
+        }
+        if completed.code != 1 {
+            return None;
+        }
+        // sudo(8) and sudo-rs.
+        if complaint.contains("sudo: a password is required")
+            || complaint.contains("sudo: a terminal is required")
+            || complaint.contains("interactive authentication is required")
+        {
+            return Some(SshError::SudoPassword { address: address() });
+        }
+        let line = complaint.lines().find(|line| {
+            line.contains("is not in the sudoers file")
+                || line.contains("is not allowed to")
+                || line.contains("may not run sudo")
+                || line.contains("you must have a tty")
+                || line.contains("I'm afraid I can't do that")
+                || line.contains("no new privileges")
+                || line.contains("must be owned by uid 0")
+        })?;
+        Some(SshError::SudoRefused {
+            address: address(),
+            detail: shown(line),
+        })
+    }
+}
+
+/// A command whose end is not known yet. If it is given up before its end, sshd may count its session
+/// for as long as the host runs it, so the connection has one session less and is not used again.
+struct UnderWay<'a> {
+    master: &'a Master,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl UnderWay<'_> {
+    fn ended(mut self) {
+        self.permit = None;
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if let Some(permit) = self.permit.take() {
+            permit.forget();
+            self.master.wear_out();
+        }
+    }
+}
+
+/// Feeds and reads a command until it ends.
+async fn follow(
+    mut child: openssh::Child<&Session>,
+    stdin: &[u8],
+    limit: usize,
+) -> Result<Completed, openssh::Error> {
+    let input = child.stdin().take();
+    let output = child.stdout().take();
+    let complaints = child.stderr().take();
+    let feed = async {
+        if let Some(mut input) = input {
+            // A command that does not read all of its input says so by its exit code.
+            let _ = input.write_all(stdin).await;
+        }
+        Ok(())
+    };
+    let (_, (stdout, stdout_is_cut), (stderr, stderr_is_cut)) = tokio::try_join!(
+        feed,
+        read_beginning(output, limit),
+        read_beginning(complaints, limit)
+    )
+    .map_err(openssh::Error::ChildIo)?;
+    let code = match child.wait().await {
+        Ok(status) => status
+            .code()
+            .ok_or(openssh::Error::RemoteProcessTerminated)?,
+        // What the crate makes of exit code 127.
+        Err(openssh::Error::Remote(_)) => 127,
+        Err(error) => return Err(error),
+    };
+    Ok(Completed {
+        code,
+        stdout,
+        stderr,
+        is_cut: stdout_is_cut || stderr_is_cut,
+    })
+}
+
+/// Reads to the end, keeps the beginning, and tells whether there was more.
+async fn read_beginning(
+    source: Option<impl AsyncRead + Unpin>,
+    limit: usize,
+) -> io::Result<(Vec<u8>, bool)> {
+    let mut kept = Vec::new();
+    let mut is_cut = false;
+    let Some(mut source) = source else {
+        return Ok((kept, is_cut));
+    };
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let count = source.read(&mut chunk).await?;
+        if count == 0 {
+            return Ok((kept, is_cut));
+        }
+        let room = limit - kept.len();
+        is_cut |= count > room;
+        kept.extend_from_slice(&chunk[..count.min(room)]);
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        words.push_str(": ");
+        words.push_str(&source.to_string());
+        cause = source.source();
+    }
+    words
+}

@@ -1,0 +1,388 @@
+//! What can go wrong between us and a host, with the mend, and how it is read from `ssh`'s words.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use crate::command::printable;
+use crate::destination::AddressError;
+
+/// A host could not be reached, or a command could not be run on it.
+///
+/// What a command itself did (its exit code) is never an error here.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SshError {
+    /// The host has no destination.
+    #[error("no SSH destination is given for this host")]
+    NoDestination,
+    /// No destination let us in.
+    #[error("{}", list(.failures))]
+    NotReached {
+        /// What failed, in the order in which it was tried.
+        failures: Vec<DestinationFailure>,
+    },
+    /// The connection broke while a command ran. Whether the command did its work is unknown.
+    #[error("{address}: the connection was lost while `{program}` ran")]
+    Lost {
+        /// The destination.
+        address: String,
+        /// The command's program.
+        program: String,
+    },
+    /// A command took too long. It may still run on the host.
+    #[error("{address}: `{program}` did not end within {} s", .after.as_secs_f32())]
+    CommandTimedOut {
+        /// The destination.
+        address: String,
+        /// The command's program.
+        program: String,
+        /// How long it was given.
+        after: Duration,
+    },
+    /// sshd did not open another session over this connection.
+    #[error(
+        "{address}: the server refused another session; lower `max_sessions` or raise sshd's \
+         MaxSessions there: {detail}"
+    )]
+    SessionRefused {
+        /// The destination.
+        address: String,
+        /// What the client said.
+        detail: String,
+    },
+    /// `sudo` is not there.
+    #[error("{address}: sudo is not installed there; log in as root, or install it")]
+    SudoMissing {
+        /// The destination.
+        address: String,
+    },
+    /// `sudo` asks for a password.
+    #[error(
+        "{address}: sudo asks for a password; allow that user NOPASSWD \
+         (`security.sudo.extraRules`, or `security.sudo.wheelNeedsPassword = false`)"
+    )]
+    SudoPassword {
+        /// The destination.
+        address: String,
+    },
+    /// `sudo` refuses that user.
+    #[error("{address}: sudo refuses that user: {detail}")]
+    SudoRefused {
+        /// The destination.
+        address: String,
+        /// What sudo said.
+        detail: String,
+    },
+    /// The control socket of our own ssh client failed.
+    #[error("{address}: the local ssh client failed")]
+    Client {
+        /// The destination.
+        address: String,
+        /// Why.
+        #[source]
+        source: openssh::Error,
+    },
+}
+
+/// Why one destination did not let us in.
+#[derive(Debug)]
+pub struct DestinationFailure {
+    /// The destination's address.
+    pub address: String,
+    /// What failed.
+    pub fault: LoginFault,
+}
+
+impl fmt::Display for DestinationFailure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.address, self.fault)
+    }
+}
+
+/// The failures, one after the other, in one line.
+fn list(failures: &[DestinationFailure]) -> String {
+    let all: Vec<String> = failures.iter().map(DestinationFailure::to_string).collect();
+    all.join("; ")
+}
+
+/// Why a login failed, as far as `ssh` tells.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoginFault {
+    /// The address cannot be given to `ssh`.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The name has no address.
+    #[error("the host name is unknown: {0}; check HostName in the ssh_config and the DNS")]
+    NameUnknown(String),
+    /// Nothing listens on that port.
+    #[error(
+        "connection refused: nothing listens on that port; check Port, or sshd or the tunnel is down"
+    )]
+    Refused,
+    /// The network does not lead there.
+    #[error("no way to the host: {0}")]
+    NoRoute(String),
+    /// There was no answer in time.
+    #[error("no answer within {} s; the host is off, or a firewall drops us", .0.as_secs_f32())]
+    TimedOut(Duration),
+    /// The server, or a tunnel before it, closed the connection before the login.
+    #[error(
+        "the connection was closed before the login ({0}); sshd is starting, is overloaded \
+         (MaxStartups), penalises this address (PerSourcePenalties), or the tunnel leads nowhere"
+    )]
+    Closed(String),
+    /// A jump host or ProxyCommand failed; its own words are not shown by `ssh`.
+    #[error(
+        "the ProxyJump or ProxyCommand on the way failed ({0}); try the jump host by itself with \
+         the same ssh_config"
+    )]
+    Proxy(String),
+    /// The host's key is not in the known_hosts file.
+    #[error(
+        "the host key is unknown; compare its fingerprint and add it to the known_hosts file \
+         (`ssh-keyscan`)"
+    )]
+    HostKeyUnknown,
+    /// The host shows another key than the one that is known.
+    #[error(
+        "THE HOST KEY HAS CHANGED; either the host was installed anew, or somebody is in between: \
+         compare the fingerprint, then replace the line in the known_hosts file{}",
+        .0.as_deref().map(|line| format!(" ({line})")).unwrap_or_default()
+    )]
+    HostKeyChanged(Option<String>),
+    /// No key was accepted for that user.
+    #[error(
+        "permission denied ({0}); check User and IdentityFile in the ssh_config (the key must have \
+         no passphrase), and authorized_keys on the host"
+    )]
+    PermissionDenied(String),
+    /// The key file of the ssh_config does not exist.
+    #[error("the key file {0} does not exist; check IdentityFile in the ssh_config")]
+    KeyMissing(String),
+    /// The key file can be read by others, so `ssh` ignores it.
+    #[error("the key file {0} can be read by others and is ignored; `chmod 600` it")]
+    KeyPermissions(String),
+    /// The key file cannot be read, or is not a key, or has a passphrase.
+    #[error("the key file {0} cannot be used: {1}")]
+    KeyUnusable(String, String),
+    /// The client and the server have no algorithm in common.
+    #[error("client and server have no algorithm in common: {0}")]
+    NoCommonAlgorithm(String),
+    /// The ssh_config is wrong or cannot be read.
+    #[error("the ssh_config cannot be used: {0}")]
+    Configuration(String),
+    /// The control socket's path does not fit into a socket address.
+    #[error("the path of the control socket is too long ({0}); choose a shorter control directory")]
+    ControlPathTooLong(String),
+    /// There is no `ssh` on this machine.
+    #[error("the OpenSSH client `ssh` is not installed here or not in PATH")]
+    ClientMissing,
+    /// The local system failed: a process, a folder, a socket.
+    #[error("{step}")]
+    Local {
+        /// What was being done.
+        step: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Anything else that `ssh` said.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl SshError {
+    /// Whether trying again later can succeed without anybody's doing. Configuration faults
+    /// are not: a person has to mend them.
+    pub fn is_worth_retrying(&self) -> bool {
+        match self {
+            SshError::NotReached { failures } => failures
+                .iter()
+                .any(|failure| failure.fault.is_worth_retrying()),
+            SshError::Lost { .. }
+            | SshError::CommandTimedOut { .. }
+            | SshError::SessionRefused { .. }
+            | SshError::Client { .. } => true,
+            SshError::NoDestination
+            | SshError::SudoMissing { .. }
+            | SshError::SudoPassword { .. }
+            | SshError::SudoRefused { .. } => false,
+        }
+    }
+
+    /// Whether the host is simply not there (off, cut off, busy), as opposed to a fault of
+    /// configuration. One destination that shows such a fault decides, so that it is not hidden
+    /// behind another that is merely away.
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            SshError::NotReached { failures } => failures
+                .iter()
+                .all(|failure| failure.fault.is_unreachable()),
+            SshError::Lost { .. } | SshError::CommandTimedOut { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+impl LoginFault {
+    /// Whether the same login can succeed later without anybody's doing.
+    pub fn is_worth_retrying(&self) -> bool {
+        self.is_unreachable() || matches!(self, LoginFault::Local { .. } | LoginFault::Other(_))
+    }
+
+    /// Whether nobody answered, or the answer was cut off before a login.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(
+            self,
+            LoginFault::NameUnknown(_)
+                | LoginFault::Refused
+                | LoginFault::NoRoute(_)
+                | LoginFault::TimedOut(_)
+                | LoginFault::Closed(_)
+                | LoginFault::Proxy(_)
+        )
+    }
+
+    /// Whether a server saw this try and may have counted it against us (sshd's
+    /// `PerSourcePenalties`, `MaxStartups`), so that the next must not follow at once.
+    pub(super) fn was_counted(&self) -> bool {
+        matches!(
+            self,
+            LoginFault::PermissionDenied(_)
+                | LoginFault::KeyMissing(_)
+                | LoginFault::KeyPermissions(_)
+                | LoginFault::KeyUnusable(..)
+                | LoginFault::HostKeyUnknown
+                | LoginFault::HostKeyChanged(_)
+                | LoginFault::Closed(_)
+                | LoginFault::Proxy(_)
+                | LoginFault::NoCommonAlgorithm(_)
+        )
+    }
+
+    /// Reads what `ssh` wrote before it gave up. `timeout` is the time it had been given.
+    ///
+    /// The texts are OpenSSH's own (`sshconnect.c`, `sshconnect2.c`, `authfile.c`, `readconf.c`,
+    /// `packet.c`), in English whatever the locale.
+    pub(super) fn read(log: &str, timeout: Duration) -> Self {
+        let lines: Vec<&str> = log
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
+        let find = |needle: &str| lines.iter().find(|line| line.contains(needle)).copied();
+        let last = lines.last().copied().unwrap_or("ssh said nothing");
+
+        if find("REMOTE HOST IDENTIFICATION HAS CHANGED").is_some() {
+            let offending = lines
+                .iter()
+                .find(|line| line.starts_with("Offending"))
+                .and_then(|line| line.split_once(" key in "))
+                .map(|(_, place)| shown(place));
+            return LoginFault::HostKeyChanged(offending);
+        }
+        if find("Host key verification failed").is_some() || find("host key is known for").is_some()
+        {
+            return LoginFault::HostKeyUnknown;
+        }
+        if let Some(line) = find("Permission denied (") {
+            return key_fault(&lines).unwrap_or_else(|| {
+                LoginFault::PermissionDenied(shown(between(line, "Permission denied (", ")")))
+            });
+        }
+        if let Some(line) = find("Too many authentication failures") {
+            return LoginFault::PermissionDenied(format!(
+                "{}; set IdentitiesOnly yes",
+                shown(line)
+            ));
+        }
+        if let Some(line) = find("Could not resolve hostname") {
+            return LoginFault::NameUnknown(shown(line));
+        }
+        if find("UNKNOWN port 65535").is_some() || find("stdio forwarding failed").is_some() {
+            return LoginFault::Proxy(shown(last));
+        }
+        if let Some(line) = find("Unable to negotiate with") {
+            return LoginFault::NoCommonAlgorithm(shown(line));
+        }
+        if let Some(line) = find("Bad configuration option")
+            .or_else(|| find("terminating, "))
+            .or_else(|| find("Can't open user config file"))
+            .or_else(|| find("Bad owner or permissions on"))
+        {
+            return LoginFault::Configuration(shown(line));
+        }
+        if let Some(line) = find("too long for Unix domain socket") {
+            return LoginFault::ControlPathTooLong(shown(line));
+        }
+        if find("Connection refused").is_some() {
+            return LoginFault::Refused;
+        }
+        if let Some(line) = find("No route to host")
+            .or_else(|| find("Network is unreachable"))
+            .or_else(|| find("Host is down"))
+        {
+            return LoginFault::NoRoute(shown(line));
+        }
+        // "Connection timed out during banner exchange", "connect to host … Connection timed out".
+        if find("timed out").is_some() {
+            return LoginFault::TimedOut(timeout);
+        }
+        if let Some(line) = find("Connection closed by")
+            .or_else(|| find("Connection reset by"))
+            .or_else(|| find("Connection to "))
+            .or_else(|| find("kex_exchange_identification"))
+            .or_else(|| find("Not allowed at this time"))
+            .or_else(|| find("Broken pipe"))
+        {
+            return LoginFault::Closed(shown(line));
+        }
+        LoginFault::Other(shown(last))
+    }
+}
+
+/// What is wrong with our own key, if `ssh` said so on the way to being refused.
+fn key_fault(lines: &[&str]) -> Option<LoginFault> {
+    for line in lines {
+        // no such identity: /path: No such file or directory
+        if let Some(rest) = line.strip_prefix("no such identity: ") {
+            let path = rest.split_once(": ").map_or(rest, |(path, _)| path);
+            return Some(LoginFault::KeyMissing(shown(path)));
+        }
+        // Permissions 0644 for '/path' are too open.
+        if line.starts_with("Permissions ") && line.contains("are too open") {
+            return Some(LoginFault::KeyPermissions(shown(between(line, "'", "'"))));
+        }
+        // Load key "/path": error in libcrypto | Permission denied | bad permissions
+        if let Some(rest) = line.strip_prefix("Load key \"") {
+            let (path, why) = rest.split_once("\": ").unwrap_or((rest, ""));
+            return Some(match why {
+                "No such file or directory" => LoginFault::KeyMissing(shown(path)),
+                "bad permissions" => LoginFault::KeyPermissions(shown(path)),
+                why => LoginFault::KeyUnusable(shown(path), shown(why)),
+            });
+        }
+    }
+    None
+}
+
+/// The text between two marks, or the whole line.
+fn between<'a>(line: &'a str, from: &str, to: &str) -> &'a str {
+    line.split_once(from)
+        .map(|(_, rest)| rest.split_once(to).map_or(rest, |(inner, _)| inner))
+        .unwrap_or(line)
+}
+
+/// Longer lines than this are cut: they are the server's, not ours.
+const MAX_SHOWN: usize = 300;
+
+/// Foreign text as it may be shown in one line: bounded, control characters escaped.
+pub(crate) fn shown(text: &str) -> String {
+    printable(text.trim().as_bytes())
+        .replace(['\n', '\t'], " ")
+        .chars()
+        .take(MAX_SHOWN)
+        .collect()
+}

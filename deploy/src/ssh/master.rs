@@ -1,0 +1,219 @@
+//! One login: an OpenSSH master process, over which commands are multiplexed.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use openssh::Session;
+use tempfile::TempDir;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::SshSettings;
+use super::error::LoginFault;
+use crate::command::{Command, CommandError};
+use crate::destination::Destination;
+
+/// How long a master stays without a command. Longer than the usual interval between two looks at a
+/// host, so that it stays warm; short, because it outlives this process when that is killed.
+const IDLE: Duration = Duration::from_secs(120);
+/// A link that is silent for three times this is dead (`ServerAliveInterval`, `ServerAliveCountMax`
+/// of ssh_config(5)): 15 s, less than any wait of ours, more than a busy host's pause.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+const KEEP_ALIVES_MISSED: u32 = 3;
+/// How long a healthy master may take to answer on its local socket.
+const LOCAL_ANSWER: Duration = Duration::from_secs(2);
+/// The folder of one master begins so; the name is short because a socket's address is.
+const FOLDER_PREFIX: &str = "s";
+/// The name that the `openssh` crate gives to the control socket in its folder.
+const SOCKET_NAME: &str = "master";
+/// The longest path of a control socket: `sun_path` has 108 bytes (unix(7)), one is the final NUL, and
+/// `ssh` binds a name that is 17 longer first (OpenSSH, mux.c, `muxserver_listen`).
+const MAX_SOCKET_PATH: usize = 108 - 1 - 17;
+/// A folder without a listening socket is swept when it is older than any login can take.
+const ABANDONED_AFTER: Duration = Duration::from_secs(600);
+
+/// A logged-in `ssh` in the background, and its control socket.
+#[derive(Debug)]
+pub(super) struct Master {
+    /// Dropping it tells the process to end with its last command. `None` only while dropping.
+    session: Option<Session>,
+    socket: PathBuf,
+    /// One permit for each command that may run at once.
+    pub(super) sessions: Arc<Semaphore>,
+    /// A command was given up while it ran, so sshd may count its session for ever: not used again.
+    worn: AtomicBool,
+}
+
+impl Master {
+    /// Logs in. The process that does it is ended when this future is dropped.
+    pub(super) async fn log_in(
+        settings: &SshSettings,
+        destination: &Destination,
+        limit: Duration,
+    ) -> Result<Self, LoginFault> {
+        destination.check()?;
+        let folder = folder(&settings.control_directory)?;
+        let socket = folder.path().join(SOCKET_NAME);
+        if socket.as_os_str().len() > MAX_SOCKET_PATH {
+            return Err(LoginFault::ControlPathTooLong(socket.display().to_string()));
+        }
+        let mut command = Command::new("ssh", limit)
+            .arguments(arguments(settings, &socket, limit))
+            .arguments(["--", &destination.address]);
+        // A jump host's `ssh` has no BatchMode; without these it asks on the terminal of whoever
+        // started us (ssh(1), ENVIRONMENT).
+        command.environment = vec![
+            ("SSH_ASKPASS".into(), Some("false".into())),
+            ("SSH_ASKPASS_REQUIRE".into(), Some("force".into())),
+        ];
+        match command.run().await {
+            Ok(finished) if finished.status.success() => Ok(Self {
+                session: Some(Session::new_native_mux(folder)),
+                socket,
+                sessions: Arc::new(Semaphore::new(settings.max_sessions.max(1))),
+                worn: AtomicBool::new(false),
+            }),
+            Ok(finished) => Err(LoginFault::read(&finished.stderr, limit)),
+            Err(CommandError::NotFound { .. }) => Err(LoginFault::ClientMissing),
+            Err(CommandError::TimedOut { .. }) => Err(LoginFault::TimedOut(limit)),
+            Err(CommandError::Start { source, .. } | CommandError::Follow { source, .. }) => {
+                Err(LoginFault::Local {
+                    step: "cannot run the OpenSSH client `ssh`",
+                    source,
+                })
+            }
+            Err(CommandError::TooMuchOutput { .. }) => Err(LoginFault::Other(
+                "ssh printed without end instead of logging in".to_owned(),
+            )),
+        }
+    }
+
+    /// The control socket.
+    pub(super) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// The session to run commands over.
+    pub(super) fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
+    }
+
+    /// Whether it can be used again: the process answers, and no session of it is lost.
+    pub(super) async fn is_alive(&self) -> bool {
+        let Some(session) = self.session() else {
+            return false;
+        };
+        !self.worn.load(Ordering::Relaxed)
+            && matches!(timeout(LOCAL_ANSWER, session.check()).await, Ok(Ok(())))
+    }
+
+    /// Keeps it from being used again.
+    pub(super) fn wear_out(&self) {
+        self.worn.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Master {
+    fn drop(&mut self) {
+        let session = self.session.take();
+        if !self.worn.load(Ordering::Relaxed) {
+            return;
+        }
+        // Left to itself it would stay for as long as the command that was given up.
+        if let (Some(session), Ok(runtime)) = (session, Handle::try_current()) {
+            let end = Command::new("ssh", LOCAL_ANSWER)
+                .arguments(["-O", "exit", "-S"])
+                .arguments([&self.socket])
+                .arguments(["--", "unused"]);
+            runtime.spawn(async move {
+                // It fails when the process has ended before, which is as good.
+                let _ = end.run().await;
+                drop(session);
+            });
+        }
+    }
+}
+
+/// The arguments of a master, without the destination: the user's own configuration, except for what
+/// a program without a person at the terminal needs.
+fn arguments(settings: &SshSettings, socket: &Path, limit: Duration) -> Vec<std::ffi::OsString> {
+    let mut arguments: Vec<std::ffi::OsString> = Vec::new();
+    if let Some(file) = &settings.config_file {
+        arguments.extend(["-F".into(), file.into()]);
+    }
+    // -M -S: its own new connection, whatever ControlPath the user's file names.
+    // -f -N: to the background once logged in, without a command.
+    arguments.extend(["-M", "-S"].map(Into::into));
+    arguments.push(socket.into());
+    arguments.extend(["-f", "-N", "-T"].map(Into::into));
+    for option in [
+        format!("ControlPersist={}", IDLE.as_secs()),
+        "BatchMode=yes".to_owned(),
+        // The user's file may say `no`; nobody is there to compare a key.
+        "StrictHostKeyChecking=yes".to_owned(),
+        format!("ConnectTimeout={}", limit.as_secs_f64().ceil().max(1.0)),
+        format!("ServerAliveInterval={}", KEEP_ALIVE.as_secs()),
+        format!("ServerAliveCountMax={KEEP_ALIVES_MISSED}"),
+        // A forwarding that a person configured for himself would end the login when its port is taken.
+        "ClearAllForwardings=yes".to_owned(),
+        "PermitLocalCommand=no".to_owned(),
+        "RemoteCommand=none".to_owned(),
+        // QUIET in the user's file would hide why a login failed.
+        "LogLevel=INFO".to_owned(),
+    ] {
+        arguments.push("-o".into());
+        arguments.push(option.into());
+    }
+    arguments
+}
+
+/// A new folder for one control socket, which only we can enter.
+fn folder(directory: &Path) -> Result<TempDir, LoginFault> {
+    create(directory)
+        .and_then(|()| {
+            tempfile::Builder::new()
+                .prefix(FOLDER_PREFIX)
+                .tempdir_in(directory)
+        })
+        .map_err(|source| LoginFault::Local {
+            step: "cannot make a folder for the control socket",
+            source,
+        })
+}
+
+/// Makes the control directory for us alone.
+fn create(directory: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+}
+
+/// Removes the folders of masters that have ended although nobody removed them: this process was
+/// killed before. What cannot be read or removed is left for the next time.
+pub(super) fn sweep(directory: &Path) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let is_ours = entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with(FOLDER_PREFIX);
+        let is_old = entry
+            .metadata()
+            .and_then(|metadata| metadata.modified())
+            .is_ok_and(|modified| {
+                SystemTime::now()
+                    .duration_since(modified)
+                    .is_ok_and(|age| age > ABANDONED_AFTER)
+            });
+        let answers =
+            std::os::unix::net::UnixStream::connect(entry.path().join(SOCKET_NAME)).is_ok();
+        if is_ours && is_old && !answers {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! A folder that stands for a host, with stub programs for systemd and Nix, to try the scripts on.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+pub const OLD: &str = "/nix/store/0c2wdbdjv3dsqnw5q1j9vkdkfg3gd7b8-nixos-system-old";
+pub const NEW: &str = "/nix/store/1c2wdbdjv3dsqnw5q1j9vkdkfg3gd7b8-nixos-system-new";
+
+/// The shells that the scripts must run in, as far as they are installed.
+pub fn shells() -> Vec<Vec<&'static str>> {
+    let all = [vec!["dash"], vec!["bash", "--posix"], vec!["busybox", "sh"]];
+    let installed: Vec<_> = all
+        .into_iter()
+        .filter(|words| {
+            Command::new(words[0])
+                .args(&words[1..])
+                .args(["-c", "exit 0"])
+                .status()
+                .is_ok_and(|status| status.success())
+        })
+        .collect();
+    assert!(!installed.is_empty());
+    installed
+}
+
+pub struct FakeHost {
+    folder: tempfile::TempDir,
+    shell: Vec<&'static str>,
+}
+
+impl FakeHost {
+    pub fn new(shell: &[&'static str]) -> Self {
+        // On tmpfs, as /run is: there a lock's file has the numbers that /proc/locks tells.
+        let place = if Path::new("/dev/shm").is_dir() {
+            "/dev/shm"
+        } else {
+            "/tmp"
+        };
+        let folder = tempfile::Builder::new()
+            .prefix("fakehost")
+            .tempdir_in(place)
+            .unwrap();
+        let host = Self {
+            folder,
+            shell: shell.to_vec(),
+        };
+        for name in [
+            "run/reconcile",
+            "run/nixos",
+            "nix/var/nix/profiles",
+            "nix/var/nix/gcroots",
+            "proc/sys/kernel/random",
+            "etc",
+            "boot",
+            "stubs",
+            "units",
+        ] {
+            fs::create_dir_all(host.path(name)).unwrap();
+        }
+        host.write("proc/sys/kernel/random/boot_id", "the-boot-id\n");
+        host.write("etc/machine-id", "the-machine-id\n");
+        for system in [OLD, NEW] {
+            host.install(system, 0);
+        }
+        host.link("run/current-system", OLD);
+        host.link("run/booted-system", OLD);
+        host.link("nix/var/nix/profiles/system", OLD);
+        host.stubs();
+        host
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name.trim_start_matches('/'))
+    }
+
+    pub fn root(&self) -> String {
+        self.folder.path().display().to_string()
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    pub fn program(&self, name: &str, script: &str) {
+        self.write(name, &format!("#!/bin/sh\n{script}\n"));
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    pub fn link(&self, name: &str, target: &str) {
+        let _ = fs::remove_file(self.path(name));
+        symlink(self.path(target), self.path(name)).unwrap();
+    }
+
+    /// Where a link leads, as the host itself would see it.
+    pub fn target(&self, name: &str) -> String {
+        let target = fs::canonicalize(self.path(name)).unwrap();
+        target
+            .display()
+            .to_string()
+            .trim_start_matches(&self.root())
+            .to_owned()
+    }
+
+    /// A system whose activation moves the host to it and ends with that code.
+    pub fn install(&self, system: &str, code: i32) {
+        self.activation(
+            system,
+            &format!(
+                "case $1 in test | switch) ln -sfn {0}{system} {0}/run/current-system ;; esac\n\
+                 echo \"output of $1\"\nexit {code}",
+                self.root()
+            ),
+        );
+    }
+
+    /// A system whose activation is that script. Every call of it is noted first.
+    pub fn activation(&self, system: &str, script: &str) {
+        self.program(
+            &format!("{system}/bin/switch-to-configuration"),
+            &format!("echo \"$1 {system}\" >>{}/calls\n{script}", self.root()),
+        );
+    }
+
+    /// What was called so far, in order: activations, nix-env, syncs.
+    pub fn calls(&self) -> String {
+        self.read("calls").replace(&self.root(), "")
+    }
+
+    fn stubs(&self) {
+        let root = self.root();
+        self.program(
+            "stubs/nix-env",
+            &format!(
+                "echo \"nix-env $*\" >>{root}/calls\n[ \"$1 $3\" = '-p --set' ] && ln -sfn \"{root}$4\" \"$2\""
+            ),
+        );
+        self.program("stubs/sync", &format!("echo \"sync $*\" >>{root}/calls"));
+        self.program(
+            "stubs/systemctl",
+            &format!(
+                "case $1 in\n\
+                 show) for unit; do :; done; cat {root}/units/$unit 2>/dev/null || echo inactive ;;\n\
+                 list-units) cat {root}/failed 2>/dev/null ;;\n\
+                 is-system-running) echo degraded; exit 1 ;;\n\
+                 reset-failed) rm -f {root}/units/$2 ;;\n\
+                 esac"
+            ),
+        );
+        // Runs the unit apart from its caller, with nothing of its environment, as systemd does.
+        self.program(
+            "stubs/systemd-run",
+            &format!(
+                "printf '%s\\n' \"$@\" >>{root}/systemd-run\n\
+                 set -- \"$@\" --\n\
+                 while [ \"$1\" != -- ]; do\n\
+                 case $1 in\n\
+                 --unit=*) unit=${{1#*=}}.service ;;\n\
+                 --setenv=PATH=*) path=${{1#--setenv=PATH=}} ;;\n\
+                 --setenv=HOME=*) home=${{1#--setenv=HOME=}} ;;\n\
+                 --property=ExecStopPost=*) post=${{1#--property=ExecStopPost=-}} ;;\n\
+                 --*) ;;\n\
+                 *) set -- \"$@\" \"$1\" ;;\n\
+                 esac\n\
+                 shift\n\
+                 done\n\
+                 shift\n\
+                 [ ! -e {root}/units/$unit ] || {{ echo \"Unit $unit was already loaded\" >&2; exit 1; }}\n\
+                 echo active >{root}/units/$unit\n\
+                 (env -i PATH={root}/stubs:$path HOME=$home \"$@\" >{root}/journal 2>&1 </dev/null &\n\
+                 echo $! >{root}/main-pid; wait $!; code=$?\n\
+                 env -i PATH={root}/stubs:$path SERVICE_RESULT=$([ $code = 0 ] && echo success || echo signal) $post\n\
+                 rm -f {root}/units/$unit) >/dev/null 2>&1 &"
+            ),
+        );
+    }
+
+    /// One of the scripts, made for this folder.
+    pub fn script(&self, text: &str) -> String {
+        let ours = text.replacen("root=''", &format!("root='{}'", self.root()), 1);
+        assert_ne!(ours, text);
+        ours
+    }
+
+    /// Runs a script that comes by standard input, as over ssh.
+    pub fn run(&self, script: &str, words: &[&str]) -> Output {
+        use std::io::Write;
+        let mut child = self
+            .command()
+            .arg("-s")
+            .arg("--")
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        // A script that was cut off may end before it has read everything.
+        let _ = input.write_all(script.as_bytes());
+        drop(input);
+        child.wait_with_output().unwrap()
+    }
+
+    /// A shell with the stubs first in its PATH.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(self.shell[0]);
+        command.args(&self.shell[1..]).env(
+            "PATH",
+            format!("{}/stubs:/usr/bin:/bin:/usr/sbin:/sbin", self.root()),
+        );
+        command
+    }
+}
