@@ -10,7 +10,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, Once, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
@@ -27,9 +26,6 @@ pub const CLAIMS: &str = "/var/tmp/reconcile-testbed";
 
 /// How many claims can exist at once: the number is the third part of the hosts' addresses.
 const NUMBERS: std::ops::RangeInclusive<u8> = 1..=200;
-
-/// How long killed processes may take to be gone; the kernel has to tear down a container's namespaces.
-const GONE: Duration = Duration::from_secs(20);
 
 /// What prefixes the names of this test bed's network namespaces and links; short, because a link's name has at most 15 characters.
 const PREFIX: &str = "rtb";
@@ -181,7 +177,7 @@ fn sweep(number: u8) -> Result<()> {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
             wait_until(
                 "a killed process to be gone",
-                GONE,
+                process::GONE,
                 || Ok(process::started(pid)),
                 Option::is_none,
             )?;
@@ -208,7 +204,7 @@ fn sweep(number: u8) -> Result<()> {
 pub(crate) fn empty_namespace(namespace: &str) -> Result<()> {
     wait_until(
         "what runs in a network namespace to be gone",
-        GONE,
+        process::GONE,
         || {
             let pids = processes_in(namespace)?;
             for pid in &pids {

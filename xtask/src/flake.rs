@@ -4,7 +4,11 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::process;
 
 /// The files of the template, as they lie in `xtask/testbed/flake`.
 const TEMPLATE: &[(&str, &str)] = &[
@@ -261,6 +265,27 @@ pub fn texts(folder: &Path) -> Result<Vec<String>> {
         .iter()
         .map(|file| Ok(fs::read_to_string(file)?))
         .collect()
+}
+
+/// Builds a host's toplevel; gives its store path.
+///
+/// # Errors
+/// When it does not evaluate or build.
+pub fn build(flake: &str, host: &str) -> Result<String> {
+    let attribute = format!("{flake}#nixosConfigurations.\"{host}\".config.system.build.toplevel");
+    // Nix 2.8 has no --print-out-paths.
+    let text = process::run(Command::new("nix").args([
+        "build",
+        "--offline",
+        "--no-link",
+        "--json",
+        &attribute,
+    ]))?;
+    let built: serde_json::Value = serde_json::from_str(&text)?;
+    Ok(built[0]["outputs"]["out"]
+        .as_str()
+        .context("nix build named no output")?
+        .to_owned())
 }
 
 /// A Nix string.

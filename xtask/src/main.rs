@@ -1,9 +1,14 @@
 //! Chores, as `cargo xtask <chore>`.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::bootstrap;
-use xtask::fleet::{FLEET_VARIABLE, Fleet, HOSTS};
+use xtask::chores::demo::{self, Afterwards};
+use xtask::chores::test::{self, Suite};
+use xtask::chores::{hosts, star};
+use xtask::forge::{self, RECEIVE_CHORE};
+use xtask::{bootstrap, claim};
 
 /// Chores of the project.
 #[derive(Parser)]
@@ -15,28 +20,46 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Install what the test bed needs (Debian, as root).
-    Bootstrap,
+    /// Check format, lints and the star of crates, and run all tests on real hosts.
+    Test {
+        /// Also run the tests that take long.
+        #[arg(long)]
+        full: bool,
+    },
+    /// Show the product at work on three hosts.
+    Demo {
+        /// End after the story instead of staying until Ctrl-C.
+        #[arg(long)]
+        once: bool,
+    },
     /// Boot the test bed's hosts and keep them until Ctrl-C.
     Hosts,
+    /// Install what the test bed needs (Debian, as root).
+    Bootstrap,
+    /// Check who depends on whom.
+    Star,
+    /// Clean what killed runs of the test bed left behind.
+    Sweep,
+    /// What a test repository's post-receive runs.
+    #[command(name = RECEIVE_CHORE, hide = true)]
+    ForgeReceive {
+        /// The bare repository.
+        repository: PathBuf,
+    },
 }
 
 fn main() -> Result<()> {
     match Arguments::parse().chore {
+        Chore::Test { full } => test::test(if full { Suite::Full } else { Suite::Usual }),
+        Chore::Demo { once } => demo::demo(if once {
+            Afterwards::Leave
+        } else {
+            Afterwards::Stay
+        }),
+        Chore::Hosts => hosts::hosts(),
         Chore::Bootstrap => bootstrap::bootstrap(),
-        Chore::Hosts => hosts(),
-    }
-}
-
-#[expect(
-    clippy::print_stdout,
-    reason = "a chore talks to the person who started it"
-)]
-fn hosts() -> Result<()> {
-    bootstrap::bootstrap()?;
-    let fleet = Fleet::boot(&HOSTS)?;
-    println!("{FLEET_VARIABLE}={}", fleet.file().display());
-    loop {
-        std::thread::park();
+        Chore::Star => star::check(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")),
+        Chore::Sweep => claim::sweep_leftovers(),
+        Chore::ForgeReceive { repository } => forge::receive(&repository, std::io::stdin().lock()),
     }
 }

@@ -3,11 +3,19 @@
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::wait::wait_until;
 
 /// How much of a failed command's words an error repeats; the end is what matters.
 const TAIL_BYTES: usize = 4_000;
+
+/// How long a killed process may take to be gone; the kernel has to tear down a container's namespaces.
+pub(crate) const GONE: Duration = Duration::from_secs(20);
 
 /// Runs a command with no standard input and returns what it wrote to standard output.
 ///
@@ -107,6 +115,21 @@ pub fn started(pid: i32) -> Option<u64> {
         return None;
     }
     fields.get(19)?.parse().ok()
+}
+
+/// Kills a process with SIGKILL, and waits until it is gone.
+///
+/// # Errors
+/// When it is not gone within 20 s.
+pub fn end(pid: i32) -> Result<()> {
+    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    wait_until(
+        "a killed process to be gone",
+        GONE,
+        || Ok(started(pid)),
+        Option::is_none,
+    )
+    .map(drop)
 }
 
 #[cfg(test)]

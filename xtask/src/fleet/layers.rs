@@ -182,7 +182,7 @@ fn prepare(root: &Path, flake: &Path) -> Result<()> {
 }
 
 /// Writes a file with its folders and mode.
-pub(super) fn write(path: &Path, mode: u32, text: &str) -> Result<()> {
+pub(crate) fn write(path: &Path, mode: u32, text: &str) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;

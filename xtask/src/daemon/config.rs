@@ -1,0 +1,94 @@
+//! A `reconcile.toml` for a fleet and a forge, every part of it open to a test's changes.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Everything that a test's `reconcile.toml` says. The `lines` are TOML, written as they are into their table.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the daemon keeps its store.
+    pub state_directory: PathBuf,
+    /// Where it hears deliveries.
+    pub webhook: SocketAddr,
+    /// Files with the webhook's secrets.
+    pub secret_files: Vec<PathBuf>,
+    /// Further lines of `[webhook]`.
+    pub webhook_lines: String,
+    /// Where metrics and health are.
+    pub operator: SocketAddr,
+    /// How hosts are reached.
+    pub ssh_config: PathBuf,
+    /// Further lines of `[ssh]`.
+    pub ssh_lines: String,
+    /// A tracing filter.
+    pub log_level: String,
+    /// Repositories by full name, each with its lines.
+    pub repositories: Vec<(String, String)>,
+    /// Lines of `[defaults]`.
+    pub defaults: String,
+    /// Lines of `[defaults.timeouts]`.
+    pub timeouts: String,
+    /// Lines of `[defaults.backoff]`.
+    pub backoff: String,
+    /// Hosts by name, each with its lines.
+    pub hosts: Vec<(String, String)>,
+    /// Anything else, whole tables.
+    pub tail: String,
+}
+
+impl Config {
+    /// A host's lines, to be changed. A host that is not there yet is added.
+    pub fn host(&mut self, name: &str) -> &mut String {
+        entry(&mut self.hosts, name)
+    }
+
+    /// A repository's lines, to be changed.
+    pub fn repository(&mut self, full_name: &str) -> &mut String {
+        entry(&mut self.repositories, full_name)
+    }
+
+    /// The file's text.
+    #[must_use]
+    pub fn toml(&self) -> String {
+        let secrets: Vec<String> = self
+            .secret_files
+            .iter()
+            .map(|file| format!("\"{}\"", file.display()))
+            .collect();
+        let mut text = format!(
+            "state_directory = \"{}\"\n\n[webhook]\nlisten = \"{}\"\nsecret_files = [{}]\n{}\n\n[operator]\nlisten = \"{}\"\n\n\
+             [log]\nformat = \"text\"\nlevel = \"{}\"\n\n[ssh]\nconfig_file = \"{}\"\n{}\n\n",
+            self.state_directory.display(),
+            self.webhook,
+            secrets.join(", "),
+            self.webhook_lines,
+            self.operator,
+            self.log_level,
+            self.ssh_config.display(),
+            self.ssh_lines,
+        );
+        for (name, lines) in &self.repositories {
+            text.push_str(&format!("[repositories.\"{name}\"]\n{lines}\n\n"));
+        }
+        text.push_str(&format!(
+            "[defaults]\n{}\n\n[defaults.timeouts]\n{}\n\n[defaults.backoff]\n{}\n\n",
+            self.defaults, self.timeouts, self.backoff
+        ));
+        for (name, lines) in &self.hosts {
+            text.push_str(&format!("[hosts.\"{name}\"]\n{lines}\n\n"));
+        }
+        text.push_str(&self.tail);
+        text
+    }
+}
+
+fn entry<'a>(entries: &'a mut Vec<(String, String)>, name: &str) -> &'a mut String {
+    let index = entries
+        .iter()
+        .position(|(known, _)| known == name)
+        .unwrap_or_else(|| {
+            entries.push((name.to_owned(), String::new()));
+            entries.len() - 1
+        });
+    &mut entries[index].1
+}
