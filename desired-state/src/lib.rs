@@ -17,8 +17,11 @@ mod deployment;
 mod history;
 mod hold;
 mod host;
+mod lineage;
+mod mirror;
 mod repository;
 mod revision;
+mod ssh_transport;
 mod store;
 mod unannounced;
 mod wish;
@@ -31,6 +34,11 @@ pub use deployment::Deployment;
 pub use history::{HistoryEntry, HistoryFilter};
 pub use hold::{Pin, Suspension};
 pub use host::HostName;
+pub use lineage::Lineage;
+pub use mirror::{
+    Access, Address, AddressError, CredentialsError, Fetched, Mirror, MirrorError, MirrorSettings,
+    RemoteFailure, SshAddress, check_url,
+};
 pub use repository::RepositoryName;
 pub use revision::Revision;
 pub use store::{Pruned, Store, StoreError};

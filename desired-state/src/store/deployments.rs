@@ -3,6 +3,7 @@
 use super::bounds::{self, cut, whole};
 use super::connection::Turn;
 use super::history::insert;
+use super::memory::replace;
 use super::row::{Row, microseconds};
 use super::{Store, StoreError};
 use crate::{Deployment, HistoryEntry, HostName};
@@ -95,13 +96,20 @@ impl Store {
         Ok(deployment)
     }
 
-    /// Records how a deployment ended: it is no longer in flight, and the entry is appended to the history, both or
-    /// neither. The entry's `host` and `deployment` are set from the deployment. To end it again is harmless.
+    /// Records how a deployment ended: it is no longer in flight, the entry is appended to the history, and `document`
+    /// is remembered for its host; all or nothing, or a crash in between would forget that it failed.
+    /// The entry's `host` and `deployment` are set from the deployment. To end it again is harmless.
     ///
     /// # Errors
     ///
-    /// [`StoreError::NotInFlight`] when no deployment of this id ever began; or when it could not be recorded.
-    pub async fn end_deployment(&self, id: &str, entry: &HistoryEntry) -> Result<(), StoreError> {
+    /// [`StoreError::NotInFlight`] when no deployment of this id ever began; or when it could not be recorded, or the
+    /// document is longer than 1 MiB.
+    pub async fn end_deployment(
+        &self,
+        id: &str,
+        entry: &HistoryEntry,
+        document: &str,
+    ) -> Result<(), StoreError> {
         let mut write = self
             .connections
             .write("record the end of a deployment")
@@ -109,8 +117,10 @@ impl Store {
         let query = "DELETE FROM deployments WHERE id = $1 RETURNING host";
         match write.row(sqlx::query(query).bind(id)).await? {
             Some(row) => {
+                let host = row.name("host")?;
+                replace(&mut write, &host, document).await?;
                 let entry = HistoryEntry {
-                    host: Some(row.name("host")?),
+                    host: Some(host),
                     deployment: Some(id.to_owned()),
                     ..entry.clone()
                 };

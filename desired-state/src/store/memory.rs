@@ -1,8 +1,10 @@
 //! The reconciler's own document for each host, which the store keeps without reading it.
 
 use super::bounds::{self, whole};
+use super::connection::Write;
+use super::history::insert;
 use super::{Store, StoreError};
-use crate::HostName;
+use crate::{HistoryEntry, HostName};
 
 impl Store {
     /// The document that was remembered for a host last.
@@ -24,13 +26,41 @@ impl Store {
     ///
     /// When it could not be recorded, or is longer than 1 MiB.
     pub async fn remember(&self, host: &HostName, document: &str) -> Result<(), StoreError> {
-        let document = whole("memory document", document, bounds::DOCUMENT)?;
-        let query = sqlx::query(
-            "INSERT INTO host_memories (host, document) VALUES ($1, $2) \
-                     ON CONFLICT (host) DO UPDATE SET document = excluded.document",
-        )
-        .bind(host.as_str())
-        .bind(document);
-        self.connections.change("remember for a host", query).await
+        let mut write = self.connections.write("remember for a host").await?;
+        replace(&mut write, host, document).await?;
+        write.commit().await
     }
+
+    /// Appends an entry to the history and remembers what follows from it for a host, both or neither.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::remember`].
+    pub async fn append_and_remember(
+        &self,
+        entry: &HistoryEntry,
+        host: &HostName,
+        document: &str,
+    ) -> Result<(), StoreError> {
+        let mut write = self.connections.write("record an attempt").await?;
+        insert(&mut write, entry).await?;
+        replace(&mut write, host, document).await?;
+        write.commit().await
+    }
+}
+
+/// Remembers a document as a part of a larger change.
+pub(super) async fn replace(
+    write: &mut Write<'_>,
+    host: &HostName,
+    document: &str,
+) -> Result<(), StoreError> {
+    let document = whole("memory document", document, bounds::DOCUMENT)?;
+    let query = sqlx::query(
+        "INSERT INTO host_memories (host, document) VALUES ($1, $2) \
+         ON CONFLICT (host) DO UPDATE SET document = excluded.document",
+    )
+    .bind(host.as_str())
+    .bind(document);
+    write.execute(query).await.map(drop)
 }

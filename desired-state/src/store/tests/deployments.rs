@@ -46,7 +46,7 @@ async fn a_deployment_in_flight_is_found_after_a_restart_and_gone_when_it_has_en
         fresh.unfinished_on(&host("a")).await.unwrap(),
         Some(deployment("d-1", "a"))
     );
-    fresh.end_deployment("d-1", &ended()).await.unwrap();
+    fresh.end_deployment("d-1", &ended(), "{}").await.unwrap();
     assert_eq!(fresh.unfinished_on(&host("a")).await.unwrap(), None);
     let entry = fresh
         .history(&HistoryFilter::default())
@@ -112,8 +112,8 @@ async fn an_end_that_is_said_twice_is_one_entry_and_of_an_unknown_deployment_an_
         .begin_deployment(&deployment("d-1", "a"))
         .await
         .unwrap();
-    fresh.end_deployment("d-1", &ended()).await.unwrap();
-    fresh.end_deployment("d-1", &ended()).await.unwrap();
+    fresh.end_deployment("d-1", &ended(), "{}").await.unwrap();
+    fresh.end_deployment("d-1", &ended(), "{}").await.unwrap();
     assert_eq!(
         fresh
             .history(&HistoryFilter::default())
@@ -122,7 +122,10 @@ async fn an_end_that_is_said_twice_is_one_entry_and_of_an_unknown_deployment_an_
             .len(),
         1
     );
-    let error = fresh.end_deployment("d-9", &ended()).await.unwrap_err();
+    let error = fresh
+        .end_deployment("d-9", &ended(), "{}")
+        .await
+        .unwrap_err();
     assert!(matches!(error, StoreError::NotInFlight { .. }), "{error:?}");
 }
 
@@ -138,8 +141,51 @@ async fn an_end_leaves_the_deployment_in_flight_when_its_entry_cannot_be_recorde
                   BEGIN SELECT RAISE(ABORT, 'not today'); END";
     write.execute(sqlx::query(refuse)).await.unwrap();
     write.commit().await.unwrap();
-    fresh.end_deployment("d-1", &ended()).await.unwrap_err();
+    fresh
+        .end_deployment("d-1", &ended(), "{}")
+        .await
+        .unwrap_err();
     assert!(fresh.unfinished_on(&host("a")).await.unwrap().is_some());
+    assert_eq!(fresh.memory(&host("a")).await.unwrap(), None);
+    let error = fresh.append_and_remember(&ended(), &host("a"), "{}");
+    error.await.unwrap_err();
+    assert_eq!(fresh.memory(&host("a")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_end_and_what_follows_from_it_are_recorded_together_or_not_at_all() {
+    let fresh = Fresh::new().await;
+    fresh
+        .begin_deployment(&deployment("d-1", "a"))
+        .await
+        .unwrap();
+    fresh.remember(&host("a"), "before").await.unwrap();
+    let too_long = "x".repeat(1 << 21);
+    fresh
+        .end_deployment("d-1", &ended(), &too_long)
+        .await
+        .unwrap_err();
+    assert!(fresh.unfinished_on(&host("a")).await.unwrap().is_some());
+    let error = fresh.append_and_remember(&ended(), &host("a"), &too_long);
+    error.await.unwrap_err();
+    let nothing = fresh.history(&HistoryFilter::default()).await.unwrap();
+    assert!(nothing.is_empty(), "{nothing:?}");
+
+    fresh
+        .end_deployment("d-1", &ended(), "failed once")
+        .await
+        .unwrap();
+    let fresh = fresh.reopened().await;
+    let remembered = fresh.memory(&host("a")).await.unwrap();
+    assert_eq!(remembered.as_deref(), Some("failed once"));
+    fresh
+        .append_and_remember(&ended(), &host("a"), "failed twice")
+        .await
+        .unwrap();
+    let remembered = fresh.memory(&host("a")).await.unwrap();
+    assert_eq!(remembered.as_deref(), Some("failed twice"));
+    let history = fresh.history(&HistoryFilter::default()).await.unwrap();
+    assert_eq!(history.len(), 2);
 }
 
 #[tokio::test]

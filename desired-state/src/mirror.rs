@@ -1,0 +1,298 @@
+//! A mirror of the repository that hosts are deployed from: what is deployed comes from here, and never from what a
+//! delivery says.
+//!
+//! # Guarantees
+//!
+//! - A fetch ends at its time limit, whatever the server does, and one mirror is fetched by one at a time.
+//! - A damaged mirror is moved to `DIRECTORY.broken` and cloned again at the next fetch, and
+//!   [`Fetched::recloned`] says so. Trouble with the network never leads to a new clone, and the damaged mirror
+//!   stays where it is until the new one is complete.
+//! - Commits that a forced push or a deleted branch left behind stay good; only a new clone loses them.
+//! - Nix reads the mirror in place: see [`MirrorSettings::directory`].
+//!
+//! # Layout
+//!
+//! `address` `credentials` what is checked before the network is touched · `fetch` one fetch · `stop` its end ·
+//! `layout` `branches` `health` the repository on disk · `remote_failure` `error` what can go wrong, and the mend.
+
+mod address;
+mod branches;
+mod credentials;
+mod error;
+mod fetch;
+mod health;
+mod layout;
+mod remote_failure;
+mod revisions;
+mod settings;
+mod stop;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use git2::Repository;
+
+pub use address::{Address, AddressError, SshAddress, check_url};
+pub use credentials::CredentialsError;
+pub use error::MirrorError;
+pub use remote_failure::RemoteFailure;
+pub use settings::{Access, MirrorSettings};
+pub(crate) use stop::Stop;
+
+use crate::lineage::{self, Lineage};
+use crate::{BranchName, Revision};
+use branches::Tips;
+use layout::Layout;
+
+/// How long the thread of a fetch gets to notice its limit and to say what the server said last; after that the
+/// call returns without it.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A mirror of one repository. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Mirror {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    settings: MirrorSettings,
+    address: Address,
+    layout: Layout,
+    /// Held by the thread of a fetch until it has really ended.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// The branches when a fetch was last answered.
+    reported: Mutex<Option<Tips>>,
+    /// Whether the next fetch looks thoroughly at what is on disk.
+    in_doubt: AtomicBool,
+}
+
+/// What a fetch brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// The branches that are new, gone, or lead to another commit than when the last fetch was answered (or, for the
+    /// first, than the mirror on disk had), by name.
+    pub changed: Vec<BranchName>,
+    /// Whether the mirror was found damaged and cloned again; what lay there is in `DIRECTORY.broken`.
+    pub recloned: bool,
+    /// What the damage was, if it was cloned again.
+    pub damage: Option<String>,
+}
+
+impl Mirror {
+    /// Checks the settings. Neither the network nor the disk is touched before the first fetch.
+    ///
+    /// # Errors
+    ///
+    /// The URL or the access settings cannot be right.
+    pub fn open(settings: MirrorSettings) -> Result<Self, MirrorError> {
+        let address = check_url(&settings.url, &settings.access)?;
+        let layout = Layout::new(settings.directory.clone());
+        Ok(Self {
+            inner: Arc::new(Inner {
+                settings,
+                address,
+                layout,
+                turn: Arc::default(),
+                reported: Mutex::default(),
+                in_doubt: AtomicBool::new(true),
+            }),
+        })
+    }
+
+    /// The folder that Nix reads: `git+file://DIRECTORY?rev=…`.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.inner.layout.directory()
+    }
+
+    /// Brings the mirror to where the server is. Waits for its turn if a fetch is under way. Dropping the future
+    /// ends the fetch.
+    ///
+    /// # Errors
+    ///
+    /// Everything that can go wrong with files, ssh, the network and the server, each with its mend.
+    pub async fn fetch(&self) -> Result<Fetched, MirrorError> {
+        let limit = self.inner.settings.timeout;
+        let stop = Stop::after(limit);
+        let turn = Arc::clone(&self.inner.turn).lock_owned();
+        let turn = tokio::time::timeout_at(stop.at(), turn)
+            .await
+            .map_err(|_| MirrorError::Busy {
+                directory: self.directory().to_owned(),
+                limit,
+            })?;
+        let _call_off = stop::CallOff(Arc::clone(&stop));
+        let thread_stop = Arc::clone(&stop);
+        let inner = Arc::clone(&self.inner);
+        let work = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            inner.fetch(&thread_stop)
+        });
+        match tokio::time::timeout_at(stop.at() + GRACE, work).await {
+            Ok(done) => done?,
+            Err(_) => Err(MirrorError::TimedOut {
+                url: self.inner.settings.url.clone(),
+                limit,
+                said: String::new(),
+            }),
+        }
+    }
+
+    /// Where a branch points; `None` if the server has no such branch.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was fetched yet, or the mirror cannot be read.
+    pub async fn tip(&self, branch: &BranchName) -> Result<Option<Revision>, MirrorError> {
+        let branch = branch.clone();
+        self.read("look up a branch", move |repository| {
+            let reference = match repository.find_reference(&branch.reference()) {
+                Ok(reference) => reference,
+                Err(error) if error.code() == git2::ErrorCode::NotFound => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            Ok(reference
+                .target()
+                .and_then(|id| Revision::try_from(id.to_string()).ok()))
+        })
+        .await
+    }
+
+    /// All branches and where they point.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was fetched yet, or the mirror cannot be read.
+    pub async fn branches(&self) -> Result<BTreeMap<BranchName, Revision>, MirrorError> {
+        self.read("list the branches", branches::tips).await
+    }
+
+    /// How `to` stands to `from`. A `from` that the mirror does not have (any more) gives [`Lineage::Rewound`].
+    ///
+    /// # Errors
+    ///
+    /// `to` is not in the mirror, nothing was fetched yet, or the mirror cannot be read.
+    pub async fn lineage(&self, from: &Revision, to: &Revision) -> Result<Lineage, MirrorError> {
+        if !self.contains(to).await? {
+            return Err(MirrorError::UnknownRevision(to.to_string()));
+        }
+        let (from, to) = (from.clone(), to.clone());
+        self.read("compare commits", move |repository| {
+            lineage::between(repository, &from, &to)
+        })
+        .await
+    }
+
+    /// The commit that `text` stands for: 40 hexadecimal digits, or its first 7 or more.
+    ///
+    /// # Errors
+    ///
+    /// It is no such text, no commit of the mirror begins so, or more than one does.
+    pub async fn resolve(&self, text: &str) -> Result<Revision, MirrorError> {
+        let prefix = revisions::Prefix::try_from(text)?;
+        let found = {
+            let prefix = prefix.clone();
+            self.read("look up a commit", move |repository| {
+                prefix.find(repository)
+            })
+            .await?
+        };
+        prefix.only_one(found)
+    }
+
+    /// Whether the mirror has this commit, on a branch or kept from before.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was fetched yet, or the mirror cannot be read.
+    pub async fn contains(&self, revision: &Revision) -> Result<bool, MirrorError> {
+        let revision = revision.clone();
+        self.read("look up a commit", move |repository| {
+            let id = git2::Oid::from_str(revision.as_str())?;
+            match repository.find_commit(id) {
+                Ok(_) => Ok(true),
+                Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(false),
+                Err(error) => Err(error),
+            }
+        })
+        .await
+    }
+
+    /// Makes the next fetch look at every file of the mirror: for whoever met damage in it elsewhere, for instance
+    /// in an evaluation by Nix.
+    pub fn doubt(&self) {
+        self.inner.in_doubt.store(true, Ordering::Relaxed);
+    }
+
+    /// Asks the repository on disk, in a thread that may block.
+    async fn read<T: Send + 'static>(
+        &self,
+        step: &'static str,
+        ask: impl FnOnce(&Repository) -> Result<T, git2::Error> + Send + 'static,
+    ) -> Result<T, MirrorError> {
+        let inner = Arc::clone(&self.inner);
+        tokio::task::spawn_blocking(move || inner.read(step, ask)).await?
+    }
+}
+
+impl Inner {
+    fn fetch(&self, stop: &Arc<Stop>) -> Result<Fetched, MirrorError> {
+        let before = self.tips_before();
+        let (layout, settings) = (&self.layout, &self.settings);
+        let done = fetch::run(layout, settings, &self.address, &self.in_doubt, stop);
+        if matches!(done, Err(MirrorError::Git { .. })) {
+            // A failure in the mirror itself, not of the other side.
+            self.in_doubt.store(true, Ordering::Relaxed);
+        }
+        let done = done?;
+        let changed = branches::changed(&before, &done.tips);
+        *self.reported.lock().unwrap_or_else(PoisonError::into_inner) = Some(done.tips);
+        Ok(Fetched {
+            changed,
+            recloned: done.damage.is_some(),
+            damage: done.damage,
+        })
+    }
+
+    /// What the caller knows of the branches: a fetch that failed halfway may have moved some unsaid.
+    fn tips_before(&self) -> Tips {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        reported
+            .get_or_insert_with(|| {
+                Repository::open_bare(self.layout.git())
+                    .and_then(|repository| branches::tips(&repository))
+                    .unwrap_or_default()
+            })
+            .clone()
+    }
+
+    fn read<T>(
+        &self,
+        step: &'static str,
+        ask: impl FnOnce(&Repository) -> Result<T, git2::Error>,
+    ) -> Result<T, MirrorError> {
+        let directory = self.layout.directory();
+        if !directory.exists() {
+            return Err(MirrorError::NotFetchedYet {
+                directory: directory.to_owned(),
+            });
+        }
+        let asked =
+            Repository::open_bare(self.layout.git()).and_then(|repository| ask(&repository));
+        asked.map_err(|source| {
+            if health::is_damage(&source) {
+                self.in_doubt.store(true, Ordering::Relaxed);
+                MirrorError::Damaged {
+                    directory: directory.to_owned(),
+                    what: source.message().to_owned(),
+                }
+            } else {
+                MirrorError::Git { step, source }
+            }
+        })
+    }
+}

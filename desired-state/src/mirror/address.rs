@@ -1,0 +1,516 @@
+//! Pure: the URL of a repository, read and checked before anything is done with it.
+
+use std::path::PathBuf;
+
+use super::Access;
+
+/// The longest URL, in bytes: git itself and web servers handle little more, and no forge makes longer ones.
+const LONGEST: usize = 2048;
+
+/// Says why a URL cannot be mirrored. No message repeats a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// Nothing is there.
+    #[error("the URL is empty")]
+    Empty,
+    /// Longer than any forge makes it.
+    #[error("the URL is longer than 2048 bytes")]
+    TooLong,
+    /// White space or control characters.
+    #[error("the URL contains white space or a control character")]
+    Unprintable,
+    /// It cannot be read as a URL.
+    #[error(
+        "the URL cannot be read ({0}); write ssh://git@host:port/owner/name.git, git@host:owner/name.git, https://host/owner/name.git or file:///folder"
+    )]
+    Unreadable(&'static str),
+    /// A scheme that is not served.
+    #[error("the URL's scheme \"{0}\" is not one of ssh, https, http and file")]
+    Scheme(String),
+    /// A password in the URL, or a user name in an HTTP one (where people put tokens): both would end in logs.
+    #[error(
+        "the URL carries a password or token; take it out, and name a token_file (https) or an ssh_key_file (ssh) instead"
+    )]
+    Password,
+    /// No host, or one that no host can be called.
+    #[error("the URL's host is missing, begins with '-', or has characters that no host name has")]
+    Host,
+    /// A user name that OpenSSH could take for an option.
+    #[error(
+        "the URL's user name is empty, begins with '-', or has other characters than letters, digits, '.', '_' and '-'"
+    )]
+    User,
+    /// No repository named.
+    #[error("the URL names no repository after the host")]
+    NoPath,
+    /// A query or a fragment.
+    #[error("the URL has a query or a fragment ('?' or '#'), which no git server reads")]
+    QueryOrFragment,
+    /// A path that OpenSSH could take for an option of git-upload-pack.
+    #[error("the URL's path begins with '-'")]
+    Path,
+    /// SSH without a key.
+    #[error("an SSH URL needs a key: name an ssh_key_file")]
+    KeyMissing,
+    /// A key with a URL that has no use for one.
+    #[error("an ssh_key_file has no use with this URL; it belongs to an SSH URL")]
+    KeyUnused,
+    /// A token with a URL that has no use for one.
+    #[error("a token_file has no use with this URL; it belongs to an https URL")]
+    TokenUnused,
+    /// A path in the access settings that `ssh -o` could not be given.
+    #[error(
+        "the path of the {0} must be absolute and free of quotes, '$', backslashes and control characters"
+    )]
+    AccessPath(&'static str),
+    /// An HTTP user name with a colon would end inside the password (RFC 7617 §2).
+    #[error("the token's user name is empty or contains ':' or a control character")]
+    TokenUser,
+}
+
+/// A checked URL, in the parts that matter to who fetches it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A repository on this machine, as a `file://` URL.
+    File {
+        /// The folder of the repository.
+        path: PathBuf,
+    },
+    /// A repository behind `https://` or `http://`, as libgit2 is given it.
+    Http {
+        /// The URL, without a password.
+        url: String,
+    },
+    /// A repository behind SSH.
+    Ssh(SshAddress),
+}
+
+/// What OpenSSH and the remote shell are given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshAddress {
+    /// The user, if the URL names one; else `ssh_config` or OpenSSH's default decides.
+    pub user: Option<String>,
+    /// A host name, an address without brackets, or an alias of `ssh_config`.
+    pub host: String,
+    /// The port, if the URL names one.
+    pub port: Option<u16>,
+    /// The repository's path on the server, as the remote command gets it.
+    pub path: String,
+}
+
+/// Reads `url` and checks that it and `access` fit together, without touching disk or network.
+///
+/// The forms are those of git-clone(1) "GIT URLS" that the mirror can serve: `ssh://[user@]host[:port]/path`,
+/// `[user@]host:path` (scp), `https://host/path`, `http://host/path`, `file:///path`.
+///
+/// # Errors
+///
+/// The first thing that is wrong, in words for the person who wrote the configuration.
+pub fn check_url(url: &str, access: &Access) -> Result<Address, AddressError> {
+    let address = read(url)?;
+    check_access(access)?;
+    match (&address, access) {
+        (Address::Ssh(_), Access::SshKey { .. })
+        | (Address::Http { .. }, Access::None | Access::Token { .. })
+        | (Address::File { .. }, Access::None) => Ok(address),
+        (Address::Ssh(_), _) => Err(AddressError::KeyMissing),
+        (Address::Http { .. } | Address::File { .. }, Access::SshKey { .. }) => {
+            Err(AddressError::KeyUnused)
+        }
+        (Address::File { .. }, Access::Token { .. }) => Err(AddressError::TokenUnused),
+    }
+}
+
+fn read(url: &str) -> Result<Address, AddressError> {
+    if url.is_empty() {
+        return Err(AddressError::Empty);
+    }
+    if url.len() > LONGEST {
+        return Err(AddressError::TooLong);
+    }
+    if url.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(AddressError::Unprintable);
+    }
+    match url.split_once("://") {
+        Some((scheme, _)) => read_url(scheme, url),
+        None => read_scp(url),
+    }
+}
+
+fn read_url(scheme: &str, text: &str) -> Result<Address, AddressError> {
+    let scheme = scheme.to_ascii_lowercase();
+    if !["ssh", "https", "http", "file"].contains(&scheme.as_str()) {
+        return Err(AddressError::Scheme(
+            scheme
+                .chars()
+                .take(20)
+                .flat_map(char::escape_debug)
+                .collect(),
+        ));
+    }
+    // The parser's own words may repeat parts of the URL, and with them a password.
+    let url = url::Url::parse(text).map_err(|_| AddressError::Unreadable("not a URL"))?;
+    if url.password().is_some() {
+        return Err(AddressError::Password);
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(AddressError::QueryOrFragment);
+    }
+    match scheme.as_str() {
+        "file" => url
+            .to_file_path()
+            .map(|path| Address::File { path })
+            .map_err(|()| {
+                AddressError::Unreadable("a file URL is file:/// and an absolute folder")
+            }),
+        "ssh" => read_ssh(&url),
+        _ => read_http(&url),
+    }
+}
+
+fn read_http(url: &url::Url) -> Result<Address, AddressError> {
+    check_host(url.host_str().unwrap_or_default().trim_matches(['[', ']']))?;
+    if !url.username().is_empty() {
+        return Err(AddressError::Password);
+    }
+    if url.path().trim_matches('/').is_empty() {
+        return Err(AddressError::NoPath);
+    }
+    Ok(Address::Http {
+        url: url.as_str().to_owned(),
+    })
+}
+
+fn read_ssh(url: &url::Url) -> Result<Address, AddressError> {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    check_host(host)?;
+    let user = match url.username() {
+        "" => None,
+        user => Some(check_user(user)?),
+    };
+    let path = percent_decoded(url.path())?;
+    // git reads ssh://host/~user/… as a path in that user's home, without the leading slash (git-clone(1)).
+    let path = match path.strip_prefix('/') {
+        Some(home) if home.starts_with('~') => home.to_owned(),
+        _ => path,
+    };
+    check_path(&path)?;
+    Ok(Address::Ssh(SshAddress {
+        user,
+        host: host.to_owned(),
+        port: url.port(),
+        path,
+    }))
+}
+
+/// `[user@]host:path`, where the first colon comes before any slash (git-clone(1)).
+fn read_scp(text: &str) -> Result<Address, AddressError> {
+    let (before, path) = match text.strip_prefix('[').is_some() || text.contains("@[") {
+        // [user@][::1]:path
+        true => match text.find("]:") {
+            Some(end) => (&text[..=end], &text[end + 2..]),
+            None => return Err(AddressError::Unreadable("a '[' is never closed")),
+        },
+        false => text.split_once(':').ok_or(AddressError::Unreadable(
+            "it has neither a scheme nor a colon",
+        ))?,
+    };
+    if before.contains('/') {
+        return Err(AddressError::Unreadable(
+            "a folder is written as a file:/// URL",
+        ));
+    }
+    let (user, host) = match before.rsplit_once('@') {
+        // user:password@host:path splits at its first colon, so the password stands in the path.
+        Some((user, host)) => (Some(check_user(user)?), host),
+        None => (None, before),
+    };
+    let (first, _) = path.split_once('/').unwrap_or((path, ""));
+    if first.contains('@') {
+        return Err(AddressError::Password);
+    }
+    let host = host.trim_matches(['[', ']']);
+    check_host(host)?;
+    check_path(path)?;
+    Ok(Address::Ssh(SshAddress {
+        user,
+        host: host.to_owned(),
+        port: None,
+        path: path.to_owned(),
+    }))
+}
+
+/// Host names, IPv4 and IPv6 addresses, and aliases of `ssh_config`; a leading '-' would be an option to ssh.
+fn check_host(host: &str) -> Result<(), AddressError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+    if host.is_empty() || host.starts_with('-') || !host.chars().all(allowed) {
+        return Err(AddressError::Host);
+    }
+    Ok(())
+}
+
+fn check_user(user: &str) -> Result<String, AddressError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if user.is_empty() || user.starts_with('-') || !user.chars().all(allowed) {
+        return Err(AddressError::User);
+    }
+    Ok(user.to_owned())
+}
+
+fn check_path(path: &str) -> Result<(), AddressError> {
+    if path.trim_matches('/').is_empty() {
+        Err(AddressError::NoPath)
+    } else if path.starts_with('-') {
+        Err(AddressError::Path)
+    } else if path.chars().any(char::is_control) {
+        Err(AddressError::Unprintable)
+    } else {
+        Ok(())
+    }
+}
+
+/// git decodes `%xx` in ssh:// URLs before it names the path to the server (`url_decode` in git's url.c).
+fn percent_decoded(path: &str) -> Result<String, AddressError> {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digit = |byte: Option<u8>| byte.and_then(|b| char::from(b).to_digit(16));
+        match (digit(rest.next()), digit(rest.next())) {
+            (Some(high), Some(low)) => bytes.push((high * 16 + low) as u8),
+            _ => {
+                return Err(AddressError::Unreadable(
+                    "'%' is not followed by two digits",
+                ));
+            }
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| AddressError::Unreadable("the path is not UTF-8"))
+}
+
+fn check_access(access: &Access) -> Result<(), AddressError> {
+    // `ssh -o` reads quotes, backslashes and ${…} in file names (ssh_config(5), TOKENS).
+    let check = |path: &std::path::Path, what| {
+        let text = path.to_str().unwrap_or_default();
+        let bad = |c: char| c.is_control() || matches!(c, '"' | '\'' | '\\' | '$');
+        if !path.is_absolute() || text.is_empty() || text.chars().any(bad) {
+            return Err(AddressError::AccessPath(what));
+        }
+        Ok(())
+    };
+    match access {
+        Access::None => Ok(()),
+        Access::SshKey {
+            key,
+            known_hosts,
+            ssh_config,
+        } => {
+            check(key, "SSH key")?;
+            if let Some(known_hosts) = known_hosts {
+                check(known_hosts, "known hosts file")?;
+            }
+            match ssh_config {
+                Some(ssh_config) => check(ssh_config, "ssh_config"),
+                None => Ok(()),
+            }
+        }
+        Access::Token { username, .. } => {
+            if username.is_empty() || username.chars().any(|c| c == ':' || c.is_control()) {
+                return Err(AddressError::TokenUser);
+            }
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> Access {
+        Access::SshKey {
+            key: "/etc/reconcile/key".into(),
+            known_hosts: None,
+            ssh_config: None,
+        }
+    }
+
+    fn token() -> Access {
+        Access::Token {
+            file: "/etc/reconcile/token".into(),
+            username: "reconcile".into(),
+        }
+    }
+
+    #[test]
+    fn ssh_addresses_are_taken_apart_as_git_does() {
+        let check = |url: &str, user: Option<&str>, host: &str, port: Option<u16>, path: &str| {
+            let expected = SshAddress {
+                user: user.map(str::to_owned),
+                host: host.to_owned(),
+                port,
+                path: path.to_owned(),
+            };
+            assert_eq!(check_url(url, &key()), Ok(Address::Ssh(expected)), "{url}");
+        };
+        check(
+            "ssh://git@gitea.example:2222/infra/infra.git",
+            Some("git"),
+            "gitea.example",
+            Some(2222),
+            "/infra/infra.git",
+        );
+        check(
+            "ssh://gitea/infra/infra.git",
+            None,
+            "gitea",
+            None,
+            "/infra/infra.git",
+        );
+        check(
+            "SSH://git@gitea/infra.git",
+            Some("git"),
+            "gitea",
+            None,
+            "/infra.git",
+        );
+        check(
+            "ssh://git@[::1]:22/a/b.git",
+            Some("git"),
+            "::1",
+            Some(22),
+            "/a/b.git",
+        );
+        check(
+            "ssh://git@host/~alice/b.git",
+            Some("git"),
+            "host",
+            None,
+            "~alice/b.git",
+        );
+        check(
+            "ssh://git@host/a%20b/gr%C3%BCn.git",
+            Some("git"),
+            "host",
+            None,
+            "/a b/grün.git",
+        );
+        check(
+            "git@gitea.example:infra/infra.git",
+            Some("git"),
+            "gitea.example",
+            None,
+            "infra/infra.git",
+        );
+        check("gitea:infra.git", None, "gitea", None, "infra.git");
+        check(
+            "git@[::1]:infra/infra.git",
+            Some("git"),
+            "::1",
+            None,
+            "infra/infra.git",
+        );
+    }
+
+    #[test]
+    fn file_and_http_addresses_are_taken() {
+        assert_eq!(
+            check_url("file:///srv/a%20b.git", &Access::None),
+            Ok(Address::File {
+                path: "/srv/a b.git".into()
+            })
+        );
+        for access in [Access::None, token()] {
+            let url = "https://gitea.example:3000/infra/infra.git";
+            assert_eq!(
+                check_url(url, &access),
+                Ok(Address::Http {
+                    url: url.to_owned()
+                })
+            );
+        }
+    }
+
+    #[test]
+    fn what_could_harm_or_cannot_work_is_refused_with_its_reason() {
+        let check = |url: &str, access: &Access, expected: AddressError| {
+            assert_eq!(check_url(url, access), Err(expected), "{url}");
+        };
+        check("", &Access::None, AddressError::Empty);
+        check(&"x".repeat(3000), &Access::None, AddressError::TooLong);
+        check("https://a/b c", &Access::None, AddressError::Unprintable);
+        check("https://a/b\u{7}", &Access::None, AddressError::Unprintable);
+        check(
+            "git://a/b",
+            &Access::None,
+            AddressError::Scheme("git".into()),
+        );
+        check("ext::sh -c x", &Access::None, AddressError::Unprintable);
+        check("ssh://-oProxyCommand=x/a", &key(), AddressError::Host);
+        check("ssh://git@-oProxyCommand=x/a", &key(), AddressError::Host);
+        check("-oProxyCommand=x:a/b", &key(), AddressError::Host);
+        check("ssh://-oX@host/a", &key(), AddressError::User);
+        check("-oX@host:a/b", &key(), AddressError::User);
+        check("git@host:-x", &key(), AddressError::Path);
+        check("git@host:", &key(), AddressError::NoPath);
+        check("ssh://git@host/", &key(), AddressError::NoPath);
+        check("ssh://git@host/a%0Ab", &key(), AddressError::Unprintable);
+        check("https://host/", &Access::None, AddressError::NoPath);
+        check(
+            "https://host/a?x=1",
+            &Access::None,
+            AddressError::QueryOrFragment,
+        );
+        check(
+            "ssh://git@host/a.git",
+            &Access::None,
+            AddressError::KeyMissing,
+        );
+        check("ssh://git@host/a.git", &token(), AddressError::KeyMissing);
+        check("https://host/a.git", &key(), AddressError::KeyUnused);
+        check("file:///a.git", &key(), AddressError::KeyUnused);
+        check("file:///a.git", &token(), AddressError::TokenUnused);
+        check(
+            "/srv/a.git",
+            &Access::None,
+            AddressError::Unreadable("it has neither a scheme nor a colon"),
+        );
+        let relative = Access::SshKey {
+            key: "key".into(),
+            known_hosts: None,
+            ssh_config: None,
+        };
+        check(
+            "ssh://git@host/a.git",
+            &relative,
+            AddressError::AccessPath("SSH key"),
+        );
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_refused_without_being_shown() {
+        for url in [
+            "https://me:hunter2@host/a.git",
+            "ssh://me:hunter2@host/a.git",
+            "me:hunter2@host:a.git",
+            "https://hunter2@host/a.git",
+            "https://me:hunter2@ho st/a.git",
+            "https://me:hunter2@host:bad/a.git",
+        ] {
+            let error = check_url(url, &token()).unwrap_err();
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        }
+        assert_eq!(
+            check_url("https://me:hunter2@host/a.git", &token()),
+            Err(AddressError::Password)
+        );
+        assert_eq!(
+            check_url("me:hunter2@host:a.git", &key()),
+            Err(AddressError::Password)
+        );
+    }
+}

@@ -1,0 +1,226 @@
+//! One fetch, in a thread that may block.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use git2::{
+    AutotagOption, Cred, CredentialType, FetchOptions, ProxyOptions, RemoteCallbacks,
+    RemoteRedirect, RemoteUpdateFlags, Repository,
+};
+
+use super::address::Address;
+use super::branches::{self, Tips};
+use super::credentials::{self, Credentials};
+use super::error::MirrorError;
+use super::health::{self, Health, Look};
+use super::layout::{Layout, git};
+use super::remote_failure::{RemoteFailure, from_libgit2, from_ssh, last_words};
+use super::settings::MirrorSettings;
+use super::stop::Stop;
+use crate::ssh_transport::{Registered, SshCommand, SshReport};
+
+/// Every branch to the branch of the same name, forced pushes included. Tags are left out: no host follows one.
+const BRANCHES: &str = "+refs/heads/*:refs/heads/*";
+
+/// How long an HTTP connection may stay silent. A git server that is busy says so every 5 s (uploadpack.keepAlive in
+/// git-config(1)). libgit2 has this setting for the whole process only; it ends the thread of a fetch, while the
+/// call itself has returned at the fetch's own limit.
+const HTTP_SILENCE: Duration = Duration::from_secs(30);
+
+/// How much of its caches libgit2 may keep (its default is 256 MB), and how much of the packs it maps at a time:
+/// the daemon is to stay small, and reads each object seldom.
+const OBJECT_CACHE: isize = 4 * 1024 * 1024;
+const PACKS_MAPPED: usize = 64 * 1024 * 1024;
+
+/// How many pack files libgit2 holds open at a time. Its default is no limit, and a mirror gets a pack a fetch.
+const PACKS_OPEN: usize = 64;
+
+/// What became of a fetch.
+pub(super) struct Done {
+    /// The branches as they are now.
+    pub tips: Tips,
+    /// What was found damaged, if the mirror was cloned again.
+    pub damage: Option<String>,
+}
+
+/// Fetches into the mirror, or clones it where there is none or a damaged one. A mirror `in_doubt` is looked at
+/// thoroughly first, and is out of doubt after that.
+pub(super) fn run(
+    layout: &Layout,
+    settings: &MirrorSettings,
+    address: &Address,
+    in_doubt: &AtomicBool,
+    stop: &Arc<Stop>,
+) -> Result<Done, MirrorError> {
+    configure_libgit2()?;
+    let credentials = credentials::read(&settings.access)?;
+    let fetch = Fetch {
+        settings,
+        address,
+        credentials: &credentials,
+        stop,
+    };
+    let _lock = layout.lock(stop, settings.timeout)?;
+    layout.clear_leftovers()?;
+    let look = if in_doubt.load(Ordering::Relaxed) {
+        Look::Thorough
+    } else {
+        Look::Quick
+    };
+    let health = health::examine(layout, look, stop)?;
+    in_doubt.store(false, Ordering::Relaxed);
+    let damage = match health {
+        Health::Sound(repository) => {
+            let before = branches::tips(&repository).map_err(git("list the branches"))?;
+            let tips = fetch.bring_up_to_date(&repository)?;
+            if before != tips {
+                layout.sync()?;
+            }
+            return Ok(Done { tips, damage: None });
+        }
+        Health::Missing => None,
+        Health::Damaged(what) => Some(what),
+    };
+    let tips = fetch.bring_up_to_date(&layout.start_clone()?)?;
+    layout.finish_clone()?;
+    Ok(Done { tips, damage })
+}
+
+/// Sets libgit2's limits, which hold for the whole process, once.
+fn configure_libgit2() -> Result<(), MirrorError> {
+    static CONFIGURED: Once = Once::new();
+    let mut outcome = Ok(());
+    CONFIGURED.call_once(|| {
+        let silence = HTTP_SILENCE.as_millis().try_into().unwrap_or(i32::MAX);
+        // SAFETY: these set plain numbers inside libgit2, and must not run beside one another or a reader; `Once`
+        // sees to the first, and every fetch passes here before it reads them. A look-up that runs meanwhile
+        // reads a whole number, the old or the new one.
+        outcome = unsafe {
+            git2::opts::set_server_timeout_in_milliseconds(silence)
+                .and_then(|()| git2::opts::set_server_connect_timeout_in_milliseconds(silence))
+                .and_then(|()| git2::opts::set_cache_max_size(OBJECT_CACHE))
+                .and_then(|()| git2::opts::set_mwindow_mapped_limit(PACKS_MAPPED))
+                .and_then(|()| git2::opts::set_mwindow_file_limit(PACKS_OPEN))
+        };
+    });
+    outcome.map_err(git("set the limits"))
+}
+
+struct Fetch<'a> {
+    settings: &'a MirrorSettings,
+    address: &'a Address,
+    credentials: &'a Credentials,
+    stop: &'a Arc<Stop>,
+}
+
+impl Fetch<'_> {
+    /// Brings the branches of `repository` to where the server's are.
+    fn bring_up_to_date(&self, repository: &Repository) -> Result<Tips, MirrorError> {
+        let before = branches::tips(repository).map_err(git("list the branches"))?;
+        let default = match self.address {
+            Address::Ssh(ssh) => {
+                let command = SshCommand::new(ssh, &self.settings.access, self.settings.timeout);
+                let call = Registered::new(command, Arc::clone(self.stop))
+                    .map_err(git("set up the transport"))?;
+                self.transfer(repository, &call.url())
+                    .map_err(|error| self.explain(error, &call.report()))?
+            }
+            Address::Http { .. } | Address::File { .. } => self
+                .transfer(repository, &self.settings.url)
+                .map_err(|error| self.explain(error, &SshReport::default()))?,
+        };
+        let tips = branches::tips(repository).map_err(git("list the branches"))?;
+        branches::keep_lost(repository, &before, &tips).map_err(git("keep old commits"))?;
+        branches::point_head(repository, default.as_deref(), &tips).map_err(git("set HEAD"))?;
+        Ok(tips)
+    }
+
+    /// Downloads and moves the branches; gives the name of the server's default branch.
+    fn transfer(&self, repository: &Repository, url: &str) -> Result<Option<String>, git2::Error> {
+        let mut remote = repository.remote_anonymous(url)?;
+        let mut proxy = ProxyOptions::new();
+        proxy.auto();
+        let mut options = FetchOptions::new();
+        options
+            .remote_callbacks(self.callbacks())
+            .proxy_options(proxy)
+            // A redirect could carry the token to another server.
+            .follow_redirects(RemoteRedirect::None)
+            .download_tags(AutotagOption::None)
+            .update_fetchhead(false);
+        // Not `fetch`, which removes what is gone only after it has written what is new: a branch `a/b` that takes
+        // the place of a branch `a` would find a file in its way.
+        remote.download(&[BRANCHES], Some(&mut options))?;
+        let default = remote.default_branch().ok();
+        remote.disconnect()?;
+        remote.prune(None)?;
+        remote.update_tips(None, RemoteUpdateFlags::empty(), AutotagOption::None, None)?;
+        Ok(default.and_then(|name| name.as_str().ok().map(str::to_owned)))
+    }
+
+    fn callbacks(&self) -> RemoteCallbacks<'_> {
+        let mut callbacks = RemoteCallbacks::new();
+        // These run whenever something arrives, so a server that only trickles is ended too.
+        callbacks.transfer_progress(|_| !self.stop.is_over());
+        callbacks.sideband_progress(|_| !self.stop.is_over());
+        let mut asked = false;
+        callbacks.credentials(move |_, _, allowed| match self.credentials {
+            // Asked a second time, the server has refused it: libgit2 would go on for ever.
+            Credentials::Token { username, token }
+                if !asked && allowed.contains(CredentialType::USER_PASS_PLAINTEXT) =>
+            {
+                asked = true;
+                Cred::userpass_plaintext(username, token)
+            }
+            Credentials::Token { .. } | Credentials::None => Err(git2::Error::new(
+                git2::ErrorCode::Auth,
+                git2::ErrorClass::Http,
+                "authentication required",
+            )),
+        });
+        callbacks
+    }
+
+    /// Names the cause of a failed transfer.
+    fn explain(&self, error: git2::Error, report: &SshReport) -> MirrorError {
+        let url = self.settings.url.clone();
+        if self.stop.is_over() {
+            return MirrorError::TimedOut {
+                url,
+                limit: self.settings.timeout,
+                said: last_words(&report.said),
+            };
+        }
+        if let Some(why) = &report.not_started {
+            return MirrorError::Remote {
+                url,
+                failure: RemoteFailure::SshMissing,
+                said: last_words(why),
+            };
+        }
+        let by_ssh = report
+            .status
+            .filter(|status| *status != 0)
+            .map(|status| from_ssh(status, &report.said).unwrap_or(RemoteFailure::Unrecognized));
+        // libgit2's own words tell of SHA-256 even when the server's end failed because we hung up.
+        let by_libgit2 = from_libgit2(&error);
+        let failure = match (by_libgit2, by_ssh) {
+            (Some(RemoteFailure::Sha256), _) => Some(RemoteFailure::Sha256),
+            (_, Some(by_ssh)) => Some(by_ssh),
+            (by_libgit2, None) => by_libgit2,
+        };
+        match failure {
+            Some(failure) => MirrorError::Remote {
+                url,
+                failure,
+                said: last_words(if report.said.trim().is_empty() {
+                    error.message()
+                } else {
+                    &report.said
+                }),
+            },
+            None => git("fetch")(error),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! When a fetch has to end: at its limit, or because nobody waits for it any more.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Shared by the task that waits for a fetch and the thread that does it.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    at: Instant,
+    called_off: AtomicBool,
+}
+
+impl Stop {
+    /// Ends `limit` from now.
+    pub(crate) fn after(limit: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            at: Instant::now() + limit,
+            called_off: AtomicBool::new(false),
+        })
+    }
+
+    /// When the limit is over.
+    pub(crate) fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// How long the fetch may still take; zero once it has been called off.
+    pub(crate) fn time_left(&self) -> Duration {
+        if self.called_off.load(Ordering::Relaxed) {
+            Duration::ZERO
+        } else {
+            self.at.saturating_duration_since(Instant::now())
+        }
+    }
+
+    /// Whether the fetch has to end now.
+    pub(crate) fn is_over(&self) -> bool {
+        self.time_left().is_zero()
+    }
+}
+
+/// Calls a fetch off when it is dropped: with the future of a fetch, its work ends too.
+pub(super) struct CallOff(pub(super) Arc<Stop>);
+
+impl Drop for CallOff {
+    fn drop(&mut self) {
+        self.0.called_off.store(true, Ordering::Relaxed);
+    }
+}
