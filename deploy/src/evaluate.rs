@@ -183,16 +183,11 @@ impl EvaluateError {
         if says(&["/commits/HEAD'"]) {
             return Self::LockFile { detail: detail() };
         }
-        let revision_is_named = stderr.contains(&flake.revision);
-        if revision_is_named
-            && says(&[
-                "Cannot find Git revision",
-                "not a tree object",
-                "bad object",
-                "not a valid object",
-                "object not found",
-            ])
-        {
+        let missing = |words: &str| format!("{words} '{}'", flake.revision);
+        if says(&[
+            &missing("Cannot find Git revision"),
+            &missing("getting Git object"),
+        ]) {
             return Self::RevisionMissing {
                 revision: flake.revision.clone(),
                 detail: diagnosis::summary(stderr),
@@ -218,10 +213,7 @@ impl EvaluateError {
                 folder: flake.folder.clone(),
             };
         }
-        if says(&[
-            "is required to build '",
-            "required system or feature not available",
-        ]) {
+        if diagnosis::needs_another_machine(stderr) {
             return Self::ImportedSystem {
                 detail: diagnosis::error_text(stderr),
             };
@@ -400,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn every_recorded_failure_of_two_versions_of_nix_is_named() {
+    fn every_recorded_failure_of_three_versions_of_nix_is_named() {
         let expected = [
             ("fetchgithub", "InputFetch", "network"),
             ("fetchhttp1270014080privategit", "InputFetch", "access"),
@@ -438,7 +430,7 @@ mod tests {
                 "attribute 'missing' missing (at flake.nix:1:89)",
             ),
         ];
-        for version in ["2.8.0", "2.26.3"] {
+        for version in ["2.8.0", "2.26.3", "2.34.8"] {
             for (case, kind, words) in expected {
                 let finished = recorded("evaluate", version, case);
                 let error = EvaluateError::of(&finished, &source(case));

@@ -1,1 +1,44 @@
 //! Decides: compares the wish with the world, and tells the hands; the binary `reconcile`.
+//!
+//! # Layout
+//!
+//! - Pure: [`decide`] what to do about a host, [`memory`] and backoff, [`schedule`] when, [`follow`]
+//!   what a branch's new tip means.
+//! - The loop: [`runner`] runs a [`pass`] over each host; [`repository`] looks at branches;
+//!   [`evaluations`] are shared by hosts; [`deployment`] builds and copies, [`activation`] activates
+//!   and reads back, [`remember`] writes down what came of an [`attempt`]; [`supersede`] ends what
+//!   nobody wants any more. All work on the [`world`].
+//! - Persons: [`requests`] and [`plan`], the same through the [`http`] control socket and alone;
+//!   [`api`] is their words; [`cli`] their command line.
+//! - Around it: [`config`], [`metrics`], [`status`], [`daemon`].
+
+pub mod activation;
+pub mod api;
+pub mod attempt;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod daemon;
+pub mod decide;
+pub mod deployment;
+pub mod desired;
+pub mod doorbell;
+pub mod evaluations;
+pub mod follow;
+pub mod http;
+pub mod lock;
+pub mod logging;
+pub mod memory;
+pub mod metrics;
+pub mod orders;
+pub mod pass;
+pub mod plan;
+pub mod progress;
+pub mod remember;
+pub mod repository;
+pub mod requests;
+pub mod runner;
+pub mod schedule;
+pub mod status;
+pub mod supersede;
+pub mod world;

@@ -1,3 +1,7 @@
 //! The binary `reconcile`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    reconciler::cli::main()
+}

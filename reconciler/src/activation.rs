@@ -1,0 +1,282 @@
+//! The activation of a system that lies on its host: start, see through, read back; and taking up
+//! one that an earlier run of ours began.
+
+use std::error::Error;
+use std::time::Duration;
+
+use deploy::{
+    Action, ActivateError, ActivationReport, ActivationRequest, Connection, DeploymentId,
+    DeploymentIdError, Observation, Outcome, SshError, Toplevel,
+};
+use desired_state::{Deployment, StoreError};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::api::Step;
+use crate::attempt::Ended;
+use crate::clock;
+use crate::desired::{Desired, Standing};
+use crate::metrics::Phase;
+use crate::pass::Pass;
+use crate::repository::words;
+
+/// Between tries to reach a host whose activation is under way: sshd locks out those who knock
+/// faster (`PerSourcePenalties`), and a network that restarts is back within seconds.
+const BETWEEN_TRIES: Duration = Duration::from_secs(3);
+/// The activation ends by itself on the host at its time limit; this much later it has been told.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// A system that lies on the host, and the way there.
+#[derive(Debug)]
+pub struct Ready {
+    /// The system.
+    pub toplevel: Toplevel,
+    /// The way.
+    pub connection: Connection,
+    /// What the host said about itself before.
+    pub observation: Observation,
+}
+
+/// Starts the activation and sees it through.
+///
+/// # Errors
+/// When the state cannot be read or written.
+pub async fn activate(pass: &Pass, desired: &Desired, ready: Ready) -> Result<Ended, StoreError> {
+    let _permit = pass.setup.activations.acquire().await;
+    let target = &desired.target;
+    let failed = |outcome| Ended::before_activation(desired, Some(ready.toplevel.clone()), outcome);
+    let Some(observed) = ready.observation.running.clone() else {
+        let ended = failed(Outcome::ActivationRefused {
+            detail: "the host has no /run/current-system: it does not run NixOS".into(),
+        });
+        pass.record(&ended).await?;
+        return Ok(ended);
+    };
+    let id = match new_id(clock::now()) {
+        Ok(id) => id,
+        Err(error) => {
+            let ended = failed(Outcome::ActivationRefused {
+                detail: error.to_string(),
+            });
+            pass.record(&ended).await?;
+            return Ok(ended);
+        }
+    };
+    let deployment = Deployment {
+        id: id.to_string(),
+        host: pass.host.clone(),
+        revision: target.revision.clone(),
+        toplevel: ready.toplevel.to_string(),
+        old_toplevel: observed.to_string(),
+        action: target.action.name().to_owned(),
+        boot_id: ready.observation.boot_id.clone(),
+        destination: ready.connection.destination().address.clone(),
+        started_at: clock::now(),
+        trigger: desired.cause.clone(),
+    };
+    // Written down before it starts, so that whoever comes after us knows what to look for.
+    pass.world.store.begin_deployment(&deployment).await?;
+    pass.world
+        .tell_step(&pass.host, Step::Activating, Some(&target.revision));
+    let began = Instant::now();
+    let request = ActivationRequest {
+        id: id.clone(),
+        action: target.action,
+        new: ready.toplevel.clone(),
+        observed,
+        timeout: pass.config.timeouts.activate,
+    };
+    let started = deploy::start(&ready.connection, &request).await;
+    if let Err(error @ (ActivateError::NotStarted { .. } | ActivateError::NothingToActivate(_))) =
+        &started
+    {
+        let ended = failed(Outcome::ActivationRefused {
+            detail: words(error as &dyn Error),
+        });
+        let entry = ended.history(&pass.host);
+        pass.world.store.end_deployment(id.as_str(), &entry).await?;
+        return Ok(ended);
+    }
+    // After any other error it may have started: only the host knows.
+    let ended = see_through(pass, &deployment, &id, desired.since, desired.standing).await?;
+    pass.world
+        .metrics
+        .phase_took(Phase::Activate, began.elapsed());
+    Ok(ended.unwrap_or_else(|| {
+        failed(Outcome::Unreachable {
+            detail:
+                "the host does not answer since its activation began; what runs there is unknown"
+                    .into(),
+        })
+    }))
+}
+
+/// Takes up a deployment that was under way when an earlier pass, or an earlier run of ours, ended.
+/// `None` while the host does not answer.
+///
+/// # Errors
+/// When the state cannot be read or written.
+pub async fn resume(pass: &Pass, deployment: &Deployment) -> Result<Option<Ended>, StoreError> {
+    match deployment.id.parse::<DeploymentId>() {
+        Ok(id) => {
+            let since = deployment.started_at;
+            see_through(pass, deployment, &id, since, Standing::Kept).await
+        }
+        Err(error) => {
+            // Not one of ours: nothing on the host can bear this name.
+            let ended = Ended::of(
+                deployment,
+                pass.config.action,
+                Outcome::Vanished {
+                    detail: error.to_string(),
+                },
+            );
+            let entry = ended.history(&pass.host);
+            pass.world
+                .store
+                .end_deployment(&deployment.id, &entry)
+                .await?;
+            Ok(Some(ended))
+        }
+    }
+}
+
+/// Waits for the end of an activation, over as many connections as it takes, reads the host back
+/// over a new one, and writes down what came of it. `None` if the host does not answer in time;
+/// then the deployment stays in flight and a later pass takes it up.
+async fn see_through(
+    pass: &Pass,
+    deployment: &Deployment,
+    id: &DeploymentId,
+    wanted_since: Timestamp,
+    standing: Standing,
+) -> Result<Option<Ended>, StoreError> {
+    let deadline = Instant::now() + pass.config.timeouts.activate + MARGIN;
+    let Some((connection, report, read_back)) = ask_until(pass, id, deadline).await else {
+        return Ok(None);
+    };
+    let Some(outcome) = outcome(deployment, &report, &read_back) else {
+        return Ok(None);
+    };
+    let mut ended = Ended::of(deployment, pass.config.action, outcome);
+    ended.wanted_since = wanted_since;
+    ended.standing = standing;
+    ended.output = report.output_tail;
+    if broke_off(&ended.outcome) {
+        ended.broke_off_on_boot = Some(read_back.boot_id.clone());
+    }
+    ended.read_back = Some(read_back);
+    let entry = ended.history(&pass.host);
+    pass.world
+        .store
+        .end_deployment(&deployment.id, &entry)
+        .await?;
+    // What stays behind is removed by the next deployment's start.
+    if let Err(error) = deploy::clean_up(&connection, id).await {
+        tracing::debug!(host = %pass.host, deployment = %id, error = words(&error), "cannot clean up on the host");
+    }
+    Ok(Some(ended))
+}
+
+async fn ask_until(
+    pass: &Pass,
+    id: &DeploymentId,
+    deadline: Instant,
+) -> Option<(Connection, ActivationReport, Observation)> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match ask(pass, id, left).await {
+            Ok(answer) => return Some(answer),
+            Err(error) => {
+                tracing::debug!(host = %pass.host, deployment = %id, error = words(error.as_ref()), "asking again");
+            }
+        }
+        if Instant::now() + BETWEEN_TRIES >= deadline {
+            return None;
+        }
+        tokio::time::sleep(BETWEEN_TRIES).await;
+    }
+}
+
+/// Waits for the activation's end, then reads the host back over a new connection: that a login
+/// works is part of the answer.
+async fn ask(
+    pass: &Pass,
+    id: &DeploymentId,
+    left: Duration,
+) -> Result<(Connection, ActivationReport, Observation), Box<dyn Error + Send + Sync>> {
+    let timeouts = &pass.config.timeouts;
+    let connections = &pass.setup.connections;
+    let destinations = &pass.config.destinations;
+    let connection = connections.reach(destinations, timeouts.connect).await?;
+    let report = deploy::wait(&connection, id, left).await?;
+    let fresh: Result<Connection, SshError> = connections
+        .reach_fresh(destinations, timeouts.connect)
+        .await;
+    let fresh = fresh?;
+    let observation = deploy::observe(&fresh, timeouts.observe).await?;
+    Ok((connection, report, observation))
+}
+
+/// The outcome is what the host says it runs, not what a command returned.
+fn outcome(
+    deployment: &Deployment,
+    report: &ActivationReport,
+    read_back: &Observation,
+) -> Option<Outcome> {
+    let action: Action = deployment.action.parse().ok()?;
+    let reported = Outcome::of_activation(report)?;
+    let toplevel: Option<Toplevel> = deployment.toplevel.parse().ok();
+    if !reported.is_in_sync() {
+        return Some(reported);
+    }
+    if action == Action::DryActivate {
+        return Some(Outcome::DryActivated);
+    }
+    let runs = read_back.running == toplevel;
+    let boots = read_back.profile == toplevel;
+    let there = match action {
+        Action::Switch => runs && boots,
+        Action::Test => runs,
+        Action::Boot => boots,
+        Action::Build | Action::DryActivate => true,
+    };
+    Some(if there {
+        reported
+    } else {
+        Outcome::ObservedChanged {
+            running: read_back
+                .running
+                .as_ref()
+                .map_or_else(|| "nothing".into(), ToString::to_string),
+        }
+    })
+}
+
+/// Whether the activation broke off on the way, so that the host is not *there* even where
+/// `/run/current-system` says so.
+fn broke_off(outcome: &Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::ActivationFailed { .. }
+            | Outcome::ActivationRefused { .. }
+            | Outcome::ActivationInterrupted { .. }
+    )
+}
+
+/// A name that sorts by time and that no other deployment bears.
+fn new_id(now: Timestamp) -> Result<DeploymentId, DeploymentIdError> {
+    let time = now.strftime("%Y%m%dt%H%M%Sz");
+    format!("{time}-{:08x}", rand::random::<u32>()).parse()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deployments_name_tells_when_it_began() {
+        let id = new_id(Timestamp::UNIX_EPOCH).unwrap();
+        assert!(id.as_str().starts_with("19700101t000000z-"), "{id}");
+    }
+}

@@ -1,0 +1,115 @@
+//! How one attempt to bring a host somewhere ended, and what is remembered of it.
+
+use deploy::{Action, Observation, Outcome, Toplevel};
+use desired_state::{Deployment, HistoryEntry, HostName};
+use jiff::Timestamp;
+
+use crate::clock;
+use crate::desired::{Desired, Standing};
+use crate::memory::{Memory, Target};
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// What it was for.
+    pub target: Target,
+    /// Since when that was wanted.
+    pub wanted_since: Timestamp,
+    /// Whether the loop keeps the host there.
+    pub standing: Standing,
+    /// The system, once known.
+    pub toplevel: Option<Toplevel>,
+    /// When it began.
+    pub began: Timestamp,
+    /// What led to it.
+    pub cause: String,
+    /// The deployment's name on the host, if it got there.
+    pub id: Option<String>,
+    /// How.
+    pub outcome: Outcome,
+    /// What the host said about itself afterwards, over a new connection.
+    pub read_back: Option<Observation>,
+    /// Whether the activation broke off, and on which boot of the host.
+    pub broke_off_on_boot: Option<String>,
+    /// The last lines of output.
+    pub output: String,
+}
+
+impl Ended {
+    /// An attempt that ended before anything was started on the host.
+    pub fn before_activation(
+        desired: &Desired,
+        toplevel: Option<Toplevel>,
+        outcome: Outcome,
+    ) -> Self {
+        Self {
+            target: desired.target.clone(),
+            wanted_since: desired.since,
+            standing: desired.standing,
+            toplevel,
+            began: clock::now(),
+            cause: desired.cause.clone(),
+            id: None,
+            outcome,
+            read_back: None,
+            broke_off_on_boot: None,
+            output: String::new(),
+        }
+    }
+
+    /// The end of a deployment that was written down when it began; an action of another version
+    /// is taken for the configured one.
+    pub fn of(deployment: &Deployment, configured: Action, outcome: Outcome) -> Self {
+        Self {
+            target: Target {
+                revision: deployment.revision.clone(),
+                action: deployment.action.parse().unwrap_or(configured),
+            },
+            wanted_since: deployment.started_at,
+            standing: Standing::Kept,
+            toplevel: deployment.toplevel.parse().ok(),
+            began: deployment.started_at,
+            cause: deployment.trigger.clone(),
+            id: Some(deployment.id.clone()),
+            outcome,
+            read_back: None,
+            broke_off_on_boot: None,
+            output: String::new(),
+        }
+    }
+
+    /// The line of the history that says so.
+    pub fn history(&self, host: &HostName) -> HistoryEntry {
+        let mut entry = HistoryEntry::new(clock::now(), "deployment");
+        entry.host = Some(host.clone());
+        entry.revision = Some(self.target.revision.clone());
+        entry.toplevel = self.toplevel.as_ref().map(ToString::to_string);
+        entry.action = Some(self.target.action.name().to_owned());
+        entry.outcome = Some(self.outcome.label().to_owned());
+        entry.detail = self.outcome.to_string();
+        entry.cause = Some(self.cause.clone());
+        entry.deployment = self.id.clone();
+        entry.started_at = Some(self.began);
+        entry
+    }
+}
+
+impl Memory {
+    /// Writes down what an attempt did to the host.
+    pub fn note_activation(&mut self, ended: &Ended) {
+        let Some(toplevel) = &ended.toplevel else {
+            return;
+        };
+        match ended.outcome {
+            Outcome::Built | Outcome::DryActivated => {
+                self.done_once = Some((ended.target.action, toplevel.clone()));
+            }
+            _ => {}
+        }
+        if let Some(boot) = &ended.broke_off_on_boot {
+            self.broken_activation = Some((toplevel.clone(), boot.clone()));
+        } else if ended.outcome.is_in_sync() && ended.target.action != Action::Boot {
+            self.broken_activation = None;
+        }
+    }
+}

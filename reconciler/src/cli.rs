@@ -1,0 +1,160 @@
+//! The command line: one file a command.
+
+mod backend;
+mod check;
+mod exit;
+mod hold;
+mod output;
+mod past;
+mod planned;
+mod reconcile;
+mod serve;
+mod show;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::config::{self, Environment, Loaded};
+use exit::{CliError, Exit};
+
+/// Brings every NixOS host to the commit that its branch points at.
+///
+/// With --host or --all: reconciles these hosts now, through the running daemon, or by itself
+/// where none runs.
+#[derive(Debug, Parser)]
+#[command(
+    name = "reconcile",
+    version,
+    subcommand_negates_reqs = true,
+    arg_required_else_help = true,
+    after_long_help = exit::TABLE,
+)]
+struct Arguments {
+    /// The config file. Default: $RECONCILE_CONFIG, ./reconcile.toml, /etc/reconcile/reconcile.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    now: reconcile::Now,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the daemon: hears deliveries, follows branches, watches hosts
+    Serve,
+    /// Says what would be done now, and changes nothing
+    Plan(planned::PlanArguments),
+    /// Shows what each host runs and should run
+    Status(show::StatusArguments),
+    /// Shows what happened, the newest first
+    History(past::HistoryArguments),
+    /// Lets nothing be deployed to hosts until they are resumed
+    Suspend(hold::ReasonedArguments),
+    /// Ends a suspension
+    Resume(hold::ReasonedArguments),
+    /// Ends a pin: the hosts follow their branches again
+    Unpin(hold::HostsArguments),
+    /// Reads the config whole, and reports every mistake
+    Check,
+    /// Writes a completion script for a shell to standard output
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// Runs the command line of the process.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let ended = match tokio::runtime::Builder::new_multi_thread()
+        // The work is done by child processes and hosts; two threads carry hundreds of them.
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => {
+            let ended = runtime.block_on(run(arguments));
+            // A blocking read of a hung disk or server must not keep the process.
+            runtime.shutdown_background();
+            ended
+        }
+        Err(source) => Err(CliError::Runtime(source)),
+    };
+    let exit = ended.unwrap_or_else(|error| {
+        output::error(&error);
+        error.exit()
+    });
+    exit.into()
+}
+
+async fn run(arguments: Arguments) -> Result<Exit, CliError> {
+    if let Some(Command::Completions { shell }) = arguments.command {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Arguments::command(), "reconcile", &mut script);
+        return output::print(&String::from_utf8_lossy(&script));
+    }
+    let environment = config::environment(std::env::vars_os());
+    let file = config::locate(arguments.config.as_deref(), &environment)?;
+    if let Some(Command::Check) = arguments.command {
+        return check::run(&file, &environment);
+    }
+    let loaded = load(&file, &environment)?;
+    if arguments.command.is_some() && arguments.now.is_asked_for() {
+        return Err(CliError::Mixed);
+    }
+    match arguments.command {
+        Some(Command::Serve) => serve::run(loaded, environment).await,
+        Some(Command::Plan(plan)) => planned::run(&loaded, plan).await,
+        Some(Command::Status(status)) => show::run(&loaded, &status).await,
+        Some(Command::History(history)) => past::run(&loaded, history).await,
+        Some(Command::Suspend(hold)) => hold::suspend(&loaded, hold).await,
+        Some(Command::Resume(hold)) => hold::resume(&loaded, hold).await,
+        Some(Command::Unpin(hold)) => hold::unpin(&loaded, hold).await,
+        Some(Command::Check | Command::Completions { .. }) => Ok(Exit::Done),
+        None if arguments.now.is_asked_for() => reconcile::run(&loaded, arguments.now).await,
+        None => Err(CliError::NothingAsked),
+    }
+}
+
+fn load(file: &std::path::Path, environment: &Environment) -> Result<Arc<Loaded>, CliError> {
+    Ok(Arc::new(config::load(file, environment)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_manual_override_is_not_mixed_with_a_command() {
+        let mixed = Arguments::try_parse_from(["reconcile", "--host", "a", "status"]).unwrap();
+        assert!(mixed.now.is_asked_for() && mixed.command.is_some());
+        assert!(Arguments::try_parse_from(["reconcile", "--config", "f", "status"]).is_ok());
+        assert!(Arguments::try_parse_from(["reconcile", "--host", "a", "--all"]).is_err());
+        assert!(
+            Arguments::try_parse_from([
+                "reconcile",
+                "--host",
+                "a",
+                "--branch",
+                "x",
+                "--revision",
+                "y"
+            ])
+            .is_err()
+        );
+        assert!(Arguments::try_parse_from(["reconcile", "--branch", "x"]).is_err());
+        assert!(
+            Arguments::try_parse_from(["reconcile", "--host", "a", "--action", "boot"]).is_ok()
+        );
+    }
+}

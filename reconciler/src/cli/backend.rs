@@ -1,0 +1,164 @@
+//! Who carries a command out: the running daemon, or we ourselves where none runs.
+
+use std::sync::Arc;
+
+use desired_state::HostName;
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use tokio_util::sync::CancellationToken;
+
+use super::exit::CliError;
+use crate::api::{
+    Event, Follow, Held, History, HistoryQuery, Hold, HoldRequest, Hosts, Plan, ReconcileRequest,
+    Status,
+};
+use crate::config::{Config, LogConfig, LogFormat};
+use crate::http::client::{Client, ClientError, Events};
+use crate::lock::{StateLock, lock};
+use crate::pass::pass;
+use crate::plan::plan;
+use crate::world::World;
+use crate::{logging, progress, requests, runner};
+
+/// Who carries a command out.
+pub enum Backend {
+    /// The daemon, over its control socket.
+    Daemon(Client),
+    /// We, under the same lock as the daemon's.
+    Alone(Alone),
+}
+
+/// The world, held by this process alone.
+pub struct Alone {
+    world: Arc<World>,
+    _lock: StateLock,
+}
+
+/// What happens to hosts, as it comes.
+pub enum Progress<'a> {
+    /// As the daemon tells it.
+    Daemon(Events),
+    /// As we do it.
+    Alone {
+        /// The events.
+        events: BoxStream<'a, Event>,
+        /// Ends our own loop when this is dropped.
+        _stop: tokio_util::sync::DropGuard,
+    },
+}
+
+impl Backend {
+    /// The daemon if one runs, else ourselves.
+    pub async fn find(config: &Arc<Config>) -> Result<Self, CliError> {
+        match Client::find(&config.control_socket).await {
+            Ok(client) => Ok(Self::Daemon(client)),
+            Err(ClientError::NoDaemon { .. }) => {
+                let lock = lock(&config.state_directory)?;
+                logging::set_up(&LogConfig {
+                    format: LogFormat::Text,
+                    // Progress is told by events; the log is for what goes wrong besides.
+                    level: std::env::var("RECONCILE_LOG").unwrap_or_else(|_| "error".to_owned()),
+                })?;
+                let world = World::open(Arc::clone(config)).await?;
+                Ok(Self::Alone(Alone { world, _lock: lock }))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// See [`requests::status`].
+    pub async fn status(&self) -> Result<Status, CliError> {
+        Ok(match self {
+            Self::Daemon(client) => client.get("/v1/status").await?,
+            Self::Alone(alone) => requests::status(&alone.world).await?,
+        })
+    }
+
+    /// See [`requests::history`].
+    pub async fn history(&self, query: &HistoryQuery) -> Result<History, CliError> {
+        Ok(match self {
+            Self::Daemon(client) => {
+                let mut path = format!("/v1/history?limit={}", query.limit);
+                // Both are made of characters that need no escape in a query.
+                if let Some(host) = &query.host {
+                    path.push_str(&format!("&host={host}"));
+                }
+                if let Some(kind) = &query.kind {
+                    path.push_str(&format!("&kind={kind}"));
+                }
+                client.get(&path).await?
+            }
+            Self::Alone(alone) => requests::history(&alone.world, query).await?,
+        })
+    }
+
+    /// See [`plan`].
+    pub async fn plan(&self, hosts: &Hosts) -> Result<Vec<Plan>, CliError> {
+        Ok(match self {
+            Self::Daemon(client) => client.post("/v1/plan", hosts).await?,
+            Self::Alone(alone) => plan(&alone.world, hosts).await?,
+        })
+    }
+
+    /// See [`requests::hold`].
+    pub async fn hold(&self, hold: Hold, request: &HoldRequest) -> Result<Held, CliError> {
+        Ok(match self {
+            Self::Daemon(client) => {
+                let path = format!("/v1/{}", hold.path());
+                client.post(&path, request).await?
+            }
+            Self::Alone(alone) => requests::hold(&alone.world, hold, request).await?,
+        })
+    }
+
+    /// See [`requests::reconcile`].
+    pub async fn reconcile(&self, request: &ReconcileRequest) -> Result<Progress<'_>, CliError> {
+        match self {
+            Self::Daemon(client) => Ok(Progress::Daemon(
+                client.post_for_events("/v1/reconcile", request).await?,
+            )),
+            Self::Alone(_) if request.follow == Follow::No => Err(CliError::NobodyToGoOn),
+            Self::Alone(alone) => {
+                let events = progress::order(&alone.world, request).await?;
+                let stop = CancellationToken::new();
+                let (world, stopped) = (Arc::clone(&alone.world), stop.clone());
+                tokio::spawn(async move {
+                    let one_pass = |host: HostName| {
+                        let world = Arc::clone(&world);
+                        async move {
+                            // Looking at the repository may wake others; only what was asked for is done.
+                            if world.orders.has(&host) {
+                                pass(world, host).await
+                            } else {
+                                None
+                            }
+                        }
+                    };
+                    runner::run(&world.waker, one_pass, stopped.cancelled_owned()).await;
+                });
+                Ok(Progress::Alone {
+                    events: events.boxed(),
+                    _stop: stop.drop_guard(),
+                })
+            }
+        }
+    }
+}
+
+impl Progress<'_> {
+    /// The next event, or `None` after the last.
+    pub async fn next(&mut self) -> Result<Option<Event>, CliError> {
+        match self {
+            Self::Daemon(events) => Ok(events.next().await?),
+            Self::Alone { events, .. } => Ok(events.next().await),
+        }
+    }
+}
+
+/// Who asks, for the history: the person behind sudo, else the user.
+pub fn asker() -> String {
+    ["SUDO_USER", "USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        .unwrap_or_else(|| "unknown".to_owned())
+}

@@ -1,0 +1,150 @@
+//! What the process's exit code says, and every way a command can fail.
+
+use std::process::ExitCode;
+
+use crate::config::{LocateError, Mistakes};
+use crate::daemon::ServeError;
+use crate::http::client::ClientError;
+use crate::lock::LockError;
+use crate::logging::LoggingError;
+use crate::requests::RequestError;
+use crate::world::WorldError;
+
+/// The table of `--help` and the README.
+pub const TABLE: &str = "\
+Exit codes (of several hosts, the worst counts):
+  0  every host is where it was asked to be
+  1  something else than a host failed: the state, the connection to the daemon
+  2  the command line or the config is wrong
+  3  a host failed: evaluation, build, copy or activation
+  4  in sync, but units are failed there, or it needs a reboot to get there
+  5  a host does not answer; what runs there is unknown
+  6  a host was left as it is: suspended, no commit known, or not tried again without --force
+  7  another process works on the state";
+
+/// How the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Every host is where it was asked to be.
+    Done,
+    /// Something else than a host failed.
+    Trouble,
+    /// The command line or the config is wrong.
+    Usage,
+    /// A host failed.
+    HostFailed,
+    /// In sync but degraded, or a reboot is needed.
+    Degraded,
+    /// A host does not answer.
+    Unreachable,
+    /// A host was left as it is.
+    LeftAsItIs,
+    /// Another process works on the state.
+    Busy,
+}
+
+impl Exit {
+    /// How bad it is: of several hosts, the worst counts.
+    pub fn severity(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Degraded => 1,
+            Self::LeftAsItIs => 2,
+            Self::Unreachable => 3,
+            Self::HostFailed => 4,
+            Self::Trouble | Self::Usage | Self::Busy => 5,
+        }
+    }
+
+    fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Trouble => 1,
+            Self::Usage => 2,
+            Self::HostFailed => 3,
+            Self::Degraded => 4,
+            Self::Unreachable => 5,
+            Self::LeftAsItIs => 6,
+            Self::Busy => 7,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// Why a command ended early.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CliError {
+    /// There is no config file.
+    #[error(transparent)]
+    Locate(#[from] LocateError),
+    /// The config is wrong.
+    #[error(transparent)]
+    Config(#[from] Mistakes),
+    /// Logging could not be set up.
+    #[error(transparent)]
+    Logging(#[from] LoggingError),
+    /// The daemon could not start.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The daemon could not be spoken with.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// Another process works on the state.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The state cannot be used.
+    #[error(transparent)]
+    World(#[from] WorldError),
+    /// The request makes no sense, or cannot be carried out.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// A command and the manual override at once.
+    #[error(
+        "--host and --all reconcile by themselves and go with no command; a command takes its own --host after its name"
+    )]
+    Mixed,
+    /// Neither a command nor the manual override.
+    #[error(
+        "nothing to do: name hosts with --host, or all with --all, or give a command; see --help"
+    )]
+    NothingAsked,
+    /// Nobody is there to do it later.
+    #[error("no daemon runs that could go on: start `reconcile serve`, or leave out --no-wait")]
+    NobodyToGoOn,
+    /// Ended by a signal.
+    #[error("interrupted; an activation that has begun goes on by itself on its host")]
+    Interrupted,
+    /// Standard output cannot be written.
+    #[error("cannot write to standard output")]
+    Output(#[source] std::io::Error),
+    /// No threads.
+    #[error("cannot start")]
+    Runtime(#[source] std::io::Error),
+}
+
+impl CliError {
+    /// The exit code for it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Locate(_)
+            | Self::Config(_)
+            | Self::Mixed
+            | Self::NothingAsked
+            | Self::NobodyToGoOn => Exit::Usage,
+            Self::Logging(LoggingError::Level(_)) => Exit::Usage,
+            Self::Lock(LockError::Held { .. })
+            | Self::Serve(ServeError::Lock(LockError::Held { .. })) => Exit::Busy,
+            Self::Request(error) if error.is_the_askers() => Exit::Usage,
+            Self::Client(ClientError::Refused { status, .. }) if status.is_client_error() => {
+                Exit::Usage
+            }
+            _ => Exit::Trouble,
+        }
+    }
+}

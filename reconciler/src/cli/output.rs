@@ -1,0 +1,69 @@
+//! Words for people and for scripts.
+
+#![expect(clippy::print_stderr, reason = "the command line talks to people")]
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use super::exit::{CliError, Exit};
+use crate::repository::words;
+
+/// Writes text to standard output. A reader that has gone away, such as `head`, is no failure.
+pub fn print(text: &str) -> Result<Exit, CliError> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(Exit::Done),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Exit::Done),
+        Err(error) => Err(CliError::Output(error)),
+    }
+}
+
+/// Writes one JSON text and a newline.
+pub fn print_json(value: &impl Serialize) -> Result<Exit, CliError> {
+    let mut text = serde_json::to_string_pretty(value)
+        .map_err(|error| CliError::Output(std::io::Error::other(error)))?;
+    text.push('\n');
+    print(&text)
+}
+
+/// Says why the command failed, on standard error.
+pub fn error(error: &CliError) {
+    eprintln!("reconcile: {}", words(error));
+}
+
+/// Says something on the side, on standard error.
+pub fn note(text: &str) {
+    eprintln!("{text}");
+}
+
+/// A table as wide as the terminal, without lines.
+pub fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(header.iter().map(ToString::to_string).collect::<Vec<_>>());
+    table
+}
+
+/// Text from outside on one line, fit for a terminal: control characters are escaped.
+pub fn shown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() && character != '\n' {
+            // Writing to a string does not fail.
+            let _ = write!(shown, "{}", character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// The first line of a text.
+pub fn first_line(text: &str) -> String {
+    shown(text.lines().next().unwrap_or_default())
+}

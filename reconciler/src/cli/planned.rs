@@ -1,0 +1,44 @@
+//! `reconcile plan`.
+
+use clap::Args;
+
+use super::backend::Backend;
+use super::exit::{CliError, Exit};
+use super::hold::HostsArguments;
+use super::output;
+use crate::config::Loaded;
+
+/// The options of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArguments {
+    #[command(flatten)]
+    hosts: HostsArguments,
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Says what would be done now.
+pub async fn run(loaded: &Loaded, arguments: PlanArguments) -> Result<Exit, CliError> {
+    let backend = Backend::find(&loaded.config).await?;
+    let plans = backend.plan(&arguments.hosts.into_hosts()).await?;
+    if arguments.json {
+        return output::print_json(&plans);
+    }
+    let mut table = output::table(&["HOST", "REVISION", "ACTION", "DECISION"]);
+    for plan in &plans {
+        let decision = match &plan.failure {
+            Some(failure) => failure.to_string(),
+            None => plan.decision.to_string(),
+        };
+        table.add_row(vec![
+            plan.host.to_string(),
+            plan.revision
+                .as_ref()
+                .map_or_else(|| "-".to_owned(), |revision| revision.short().to_owned()),
+            plan.action.to_string(),
+            output::shown(&decision),
+        ]);
+    }
+    output::print(&format!("{table}\n"))
+}

@@ -1,0 +1,99 @@
+//! `reconcile status`.
+
+use clap::Args;
+use desired_state::BranchState;
+
+use super::backend::Backend;
+use super::exit::{CliError, Exit};
+use super::output;
+use crate::api::{DriftStatus, HostStatus};
+use crate::config::Loaded;
+
+/// The options of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArguments {
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Shows the fleet.
+pub async fn run(loaded: &Loaded, arguments: &StatusArguments) -> Result<Exit, CliError> {
+    let backend = Backend::find(&loaded.config).await?;
+    let status = backend.status().await?;
+    if arguments.json {
+        return output::print_json(&status);
+    }
+    let mut table = output::table(&["HOST", "BRANCH", "REVISION", "STATE", "SEEN (UTC)", "NOTES"]);
+    for host in &status.hosts {
+        table.add_row(vec![
+            host.host.to_string(),
+            host.branch.to_string(),
+            host.desired_revision
+                .as_ref()
+                .map_or_else(|| "-".to_owned(), |revision| revision.short().to_owned()),
+            state(host).to_owned(),
+            host.last_seen.map_or_else(
+                || "never".to_owned(),
+                |at| at.strftime("%m-%d %H:%M:%S").to_string(),
+            ),
+            notes(host).join("; "),
+        ]);
+    }
+    output::print(&format!("{table}\n"))
+}
+
+fn state(host: &HostStatus) -> &'static str {
+    match host.drift {
+        _ if host.unreachable.is_some() => "unreachable",
+        Some(DriftStatus::InSync) => "in sync",
+        Some(DriftStatus::Drifted) => "drifted",
+        None if host.desired_revision.is_none() => "no revision",
+        None => "unknown",
+    }
+}
+
+fn notes(host: &HostStatus) -> Vec<String> {
+    let mut notes = Vec::new();
+    match &host.branch_state {
+        Some(BranchState::Gone) => notes.push("branch does not exist".to_owned()),
+        Some(BranchState::Rewound { to }) => {
+            notes.push(format!("forced push to {} refused", to.short()));
+        }
+        Some(BranchState::Present) | None => {}
+    }
+    if let Some(why) = &host.suspended {
+        notes.push(format!("suspended: {}", output::first_line(why)));
+    }
+    if let Some(by) = &host.pinned_by {
+        notes.push(format!("pinned by {}", output::first_line(by)));
+    }
+    if let Some(outcome) = host
+        .outcome
+        .as_ref()
+        .filter(|outcome| !outcome.is_in_sync())
+    {
+        notes.push(output::first_line(&outcome.to_string()));
+    }
+    if let Some(detail) = &host.unreachable {
+        notes.push(output::first_line(detail));
+    }
+    if let Some(next) = host.next_attempt {
+        notes.push(format!("next attempt {}", next.strftime("%H:%M:%S")));
+    }
+    if !host.failed_units.is_empty() {
+        notes.push(format!("failed units: {}", host.failed_units.join(" ")));
+    }
+    if !host.reboot_required.is_empty() {
+        let reasons: Vec<&str> = host
+            .reboot_required
+            .iter()
+            .map(|reason| reason.label())
+            .collect();
+        notes.push(format!("reboot required: {}", reasons.join(" ")));
+    }
+    if host.policy == "observe" {
+        notes.push("observed only".to_owned());
+    }
+    notes
+}

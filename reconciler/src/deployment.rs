@@ -1,0 +1,143 @@
+//! One deployment up to the activation: build and copy.
+
+use std::error::Error;
+
+use deploy::{
+    BuildError, BuildOn, BuildRequest, Connection, CopyError, Evaluated, Outcome, Toplevel,
+    Transience,
+};
+use desired_state::StoreError;
+use tokio::time::Instant;
+
+use crate::activation::{Ready, activate};
+use crate::api::Step;
+use crate::attempt::Ended;
+use crate::clock;
+use crate::desired::Desired;
+use crate::metrics::Phase;
+use crate::pass::{Pass, Seen};
+use crate::repository::words;
+use crate::supersede::{is_superseded, unless_superseded};
+
+/// Brings `evaluated` to the pass's host.
+///
+/// # Errors
+/// Only when the state cannot be read or written; all else is an [`Outcome`].
+pub async fn deploy(
+    pass: &Pass,
+    desired: &Desired,
+    evaluated: &Evaluated,
+    seen: Option<Seen>,
+) -> Result<Ended, StoreError> {
+    let began = clock::now();
+    let mut ended = match prepare(pass, desired, evaluated, seen).await? {
+        Ok(ready) => activate(pass, desired, ready).await?,
+        Err(outcome) => {
+            let toplevel = Some(evaluated.toplevel.clone());
+            let mut ended = Ended::before_activation(desired, toplevel, outcome);
+            ended.began = began;
+            // What a newer wish overtakes, or a host that is off, is no deployment.
+            let is_an_attempt = ended.outcome.is_success() || ended.outcome.is_failure();
+            if is_an_attempt {
+                pass.record(&ended).await?;
+            }
+            ended
+        }
+    };
+    ended.began = began;
+    Ok(ended)
+}
+
+/// Builds and copies. `Err` is how it ended before the host was changed.
+async fn prepare(
+    pass: &Pass,
+    desired: &Desired,
+    evaluated: &Evaluated,
+    seen: Option<Seen>,
+) -> Result<Result<Ready, Outcome>, StoreError> {
+    let work = async {
+        let toplevel = build(pass, desired, evaluated, seen.as_ref()).await?;
+        if !desired.target.action.touches_host() {
+            return Err(Outcome::Built);
+        }
+        // A build can take hours, and the connection may have gone cold since.
+        let seen = match seen {
+            Some(seen) if seen.is_fresh() => seen,
+            _ => pass
+                .observe()
+                .await
+                .map_err(|unseen| Outcome::Unreachable { detail: unseen.0 })?,
+        };
+        copy(pass, desired, &toplevel, &seen.connection).await?;
+        Ok((toplevel, seen))
+    };
+    let Some(prepared) = unless_superseded(pass, desired, work).await? else {
+        return Ok(Err(Outcome::Superseded));
+    };
+    let (toplevel, seen) = match prepared {
+        Ok(prepared) => prepared,
+        Err(outcome) => return Ok(Err(outcome)),
+    };
+    if is_superseded(pass, desired).await? {
+        return Ok(Err(Outcome::Superseded));
+    }
+    Ok(Ok(Ready {
+        toplevel,
+        connection: seen.connection,
+        observation: seen.observation,
+    }))
+}
+
+async fn build(
+    pass: &Pass,
+    desired: &Desired,
+    evaluated: &Evaluated,
+    seen: Option<&Seen>,
+) -> Result<Toplevel, Outcome> {
+    // The semaphores are never closed.
+    let _permit = pass.setup.builds.acquire().await;
+    let revision = &desired.target.revision;
+    pass.world
+        .tell_step(&pass.host, Step::Building, Some(revision));
+    let began = Instant::now();
+    let request = BuildRequest {
+        host: pass.host.to_string(),
+        revision: revision.to_string(),
+        evaluated: evaluated.clone(),
+        on: pass.config.build_on.clone(),
+        timeout: pass.config.timeouts.build,
+    };
+    let target = seen.map(|seen| &seen.connection);
+    let built = pass.repository.nix.build(&request, target).await;
+    pass.world.metrics.phase_took(Phase::Build, began.elapsed());
+    built.map_err(|error: BuildError| Outcome::BuildFailed {
+        detail: words(&error as &dyn Error),
+        transience: Transience::when_retrying_is(error.is_worth_retrying()),
+    })
+}
+
+async fn copy(
+    pass: &Pass,
+    desired: &Desired,
+    toplevel: &Toplevel,
+    connection: &Connection,
+) -> Result<(), Outcome> {
+    if pass.config.build_on == BuildOn::Target {
+        return Ok(());
+    }
+    let _permit = pass.setup.copies.acquire().await;
+    pass.world
+        .tell_step(&pass.host, Step::Copying, Some(&desired.target.revision));
+    let began = Instant::now();
+    let timeout = pass.config.timeouts.copy;
+    let copied = pass
+        .repository
+        .nix
+        .copy(toplevel, connection, timeout)
+        .await;
+    pass.world.metrics.phase_took(Phase::Copy, began.elapsed());
+    copied.map_err(|error: CopyError| Outcome::CopyFailed {
+        detail: words(&error as &dyn Error),
+        transience: Transience::when_retrying_is(error.is_worth_retrying()),
+    })
+}

@@ -1,0 +1,213 @@
+//! What a host should run after its branch has been looked at: pure.
+
+use desired_state::{BranchState, Cause, HostName, Lineage, Revision, Wish};
+use jiff::Timestamp;
+
+use crate::config::{ForcedPush, HostConfig};
+
+/// What the mirror says of the branch that a host follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tip {
+    /// Its newest commit; absent if there is no such branch.
+    pub revision: Option<Revision>,
+    /// How that commit descends from the one recorded for the host, if both are known.
+    pub lineage: Option<Lineage>,
+}
+
+/// Why the branch was looked at, and when that began to be wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Occasion {
+    /// What made us look.
+    pub cause: Cause,
+    /// When the push was received, or found.
+    pub at: Timestamp,
+}
+
+/// The wish that follows from a look at the branch, or `None` if the recorded one stands.
+///
+/// A branch that is gone or was rewound against the rule leaves the host on its revision, and the
+/// wish says so.
+pub fn follow(
+    host: &HostName,
+    config: &HostConfig,
+    rule: ForcedPush,
+    recorded: Option<&Wish>,
+    tip: &Tip,
+    occasion: &Occasion,
+) -> Option<Wish> {
+    let recorded = recorded
+        .filter(|wish| wish.repository == config.repository && wish.branch == config.branch);
+    let wish = |revision: Option<Revision>, branch_state| Wish {
+        host: host.clone(),
+        repository: config.repository.clone(),
+        branch: config.branch.clone(),
+        revision,
+        branch_state,
+        cause: occasion.cause.clone(),
+        requested_at: occasion.at,
+        recorded_at: occasion.at,
+    };
+    let kept = recorded.and_then(|wish| wish.revision.clone());
+    let next = match (&tip.revision, &kept) {
+        (None, _) => wish(kept.clone(), BranchState::Gone),
+        (Some(tip), None) => wish(Some(tip.clone()), BranchState::Present),
+        (Some(new), Some(old)) if new == old => wish(kept.clone(), BranchState::Present),
+        (Some(new), Some(_)) => match (tip.lineage, rule) {
+            (Some(Lineage::Rewound) | None, ForcedPush::Refuse) => {
+                wish(kept.clone(), BranchState::Rewound { to: new.clone() })
+            }
+            _ => wish(Some(new.clone()), BranchState::Present),
+        },
+    };
+    let stands = recorded.is_some_and(|wish| {
+        wish.revision == next.revision && wish.branch_state == next.branch_state
+    });
+    (!stands).then_some(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    use crate::config::{Availability, BackoffConfig, Policy, Timeouts};
+
+    fn host_config() -> HostConfig {
+        let second = Duration::from_secs(1);
+        HostConfig {
+            repository: "infra-team/infra".parse().unwrap(),
+            branch: "main".parse().unwrap(),
+            attribute: "cyt-pi".parse().unwrap(),
+            destinations: Vec::new(),
+            action: deploy::Action::Switch,
+            policy: Policy::Enforce,
+            interval: second,
+            timeouts: Timeouts {
+                connect: second,
+                observe: second,
+                evaluate: second,
+                build: second,
+                copy: second,
+                activate: second,
+            },
+            backoff: BackoffConfig {
+                first: second,
+                factor: 2.0,
+                max: second,
+                jitter: 0.0,
+            },
+            build_on: deploy::BuildOn::Here,
+            availability: Availability::Always,
+        }
+    }
+
+    fn revision(digit: char) -> Revision {
+        digit.to_string().repeat(40).parse().unwrap()
+    }
+
+    fn occasion() -> Occasion {
+        Occasion {
+            cause: Cause::Poll,
+            at: Timestamp::from_second(1000).unwrap(),
+        }
+    }
+
+    fn recorded(kept: Option<char>, branch_state: BranchState) -> Wish {
+        let config = host_config();
+        Wish {
+            host: "cyt-pi".parse().unwrap(),
+            repository: config.repository,
+            branch: config.branch,
+            revision: kept.map(revision),
+            branch_state,
+            cause: Cause::Configuration,
+            requested_at: Timestamp::UNIX_EPOCH,
+            recorded_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    /// What follows for a host on `kept` when the branch points at `tip`: the revision, and the
+    /// branch's state.
+    fn check(
+        recorded: Option<&Wish>,
+        tip: Option<(char, Option<Lineage>)>,
+        rule: ForcedPush,
+        expected: Option<(Option<char>, BranchState)>,
+    ) {
+        let tip = Tip {
+            revision: tip.map(|(digit, _)| revision(digit)),
+            lineage: tip.and_then(|(_, lineage)| lineage),
+        };
+        let host = "cyt-pi".parse().unwrap();
+        let wish = follow(&host, &host_config(), rule, recorded, &tip, &occasion());
+        assert_eq!(
+            wish.map(|wish| (wish.revision, wish.branch_state)),
+            expected.map(|(digit, state)| (digit.map(revision), state))
+        );
+    }
+
+    const REFUSE: ForcedPush = ForcedPush::Refuse;
+    const FOLLOW: ForcedPush = ForcedPush::Follow;
+
+    #[test]
+    fn the_first_look_takes_the_tip() {
+        let expected = Some((Some('b'), BranchState::Present));
+        check(None, Some(('b', None)), REFUSE, expected);
+    }
+
+    #[test]
+    fn a_push_moves_the_wish_forward_and_an_unchanged_tip_leaves_it() {
+        let on_a = recorded(Some('a'), BranchState::Present);
+        let expected = Some((Some('b'), BranchState::Present));
+        check(
+            Some(&on_a),
+            Some(('b', Some(Lineage::Forward))),
+            REFUSE,
+            expected,
+        );
+        check(Some(&on_a), Some(('a', Some(Lineage::Same))), REFUSE, None);
+    }
+
+    #[test]
+    fn a_forced_push_is_refused_or_followed_by_the_rule() {
+        let on_a = recorded(Some('a'), BranchState::Present);
+        let rewound = Some(('b', Some(Lineage::Rewound)));
+        let refused = BranchState::Rewound { to: revision('b') };
+        check(Some(&on_a), rewound, REFUSE, Some((Some('a'), refused)));
+        check(
+            Some(&on_a),
+            rewound,
+            FOLLOW,
+            Some((Some('b'), BranchState::Present)),
+        );
+    }
+
+    #[test]
+    fn a_deleted_branch_leaves_the_host_on_its_revision_and_its_return_is_noticed() {
+        let on_a = recorded(Some('a'), BranchState::Present);
+        check(
+            Some(&on_a),
+            None,
+            REFUSE,
+            Some((Some('a'), BranchState::Gone)),
+        );
+        let gone = recorded(Some('a'), BranchState::Gone);
+        check(Some(&gone), None, REFUSE, None);
+        let back = Some((Some('a'), BranchState::Present));
+        check(Some(&gone), Some(('a', Some(Lineage::Same))), REFUSE, back);
+    }
+
+    #[test]
+    fn a_wish_for_another_branch_says_nothing_about_this_one() {
+        let mut elsewhere = recorded(Some('a'), BranchState::Present);
+        elsewhere.branch = "another".parse().unwrap();
+        let expected = Some((Some('b'), BranchState::Present));
+        check(Some(&elsewhere), Some(('b', None)), REFUSE, expected);
+        check(
+            Some(&elsewhere),
+            None,
+            REFUSE,
+            Some((None, BranchState::Gone)),
+        );
+    }
+}

@@ -1,0 +1,296 @@
+//! What the loop remembers of a host between passes, and over restarts.
+
+use std::time::Duration;
+
+use deploy::{Action, Observation, Outcome, RebootReason, Retry, Toplevel};
+use desired_state::Revision;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::config::BackoffConfig;
+
+/// A request made soon after another switch held the host's lock, instead of a backoff that grows.
+pub const SOON: Duration = Duration::from_secs(15);
+
+/// What an attempt was for: a new target starts with a clean slate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// The commit that is wanted.
+    pub revision: Revision,
+    /// How it is to be brought to the host.
+    pub action: Action,
+}
+
+/// The document that the store keeps for each host.
+///
+/// Unknown fields of a later version are ignored, missing ones take their default, so that the
+/// daemon can be updated and put back.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    /// What the last attempt was for.
+    pub target: Option<Target>,
+    /// Attempts that failed in a row for `target`.
+    pub failures: u32,
+    /// Not before this time again by itself.
+    pub next_attempt: Option<Timestamp>,
+    /// How the last attempt for `target` ended.
+    pub outcome: Option<Outcome>,
+    /// When it ended.
+    pub outcome_at: Option<Timestamp>,
+    /// The action and toplevel that `build` or `dry-activate` has been done for.
+    pub done_once: Option<(Action, Toplevel)>,
+    /// A toplevel whose activation broke off on the boot named beside it: although
+    /// `/run/current-system` may point at it, the host is not *there*.
+    pub broken_activation: Option<(Toplevel, String)>,
+
+    /// When the host last answered.
+    pub last_seen: Option<Timestamp>,
+    /// When it was last found on what is wanted.
+    pub last_converged: Option<Timestamp>,
+    /// The target it last converged to.
+    pub converged_target: Option<Target>,
+    /// Since when it has differed from what is wanted; absent while in sync.
+    pub drifted_since: Option<Timestamp>,
+    /// Why the host did not answer the last time, if it did not.
+    pub unreachable: Option<String>,
+    /// `/run/current-system` when last seen.
+    pub running: Option<Toplevel>,
+    /// The toplevel of the wanted revision, once evaluated.
+    pub wanted: Option<Toplevel>,
+    /// Units that were failed when last seen.
+    pub failed_units: Vec<String>,
+    /// Why the host needs a reboot, when last seen.
+    pub reboot_reasons: Vec<RebootReason>,
+    /// The machine's id when first seen, like a host key.
+    pub machine_id: Option<String>,
+}
+
+/// What a random number decides about a backoff, from -1.0 (shortest) to 1.0 (longest).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Jitter(f64);
+
+impl Jitter {
+    /// In the middle: the backoff exactly as configured.
+    pub const NONE: Self = Self(0.0);
+
+    /// Clamps to the range -1.0 ..= 1.0.
+    pub fn new(value: f64) -> Self {
+        Self(value.clamp(-1.0, 1.0))
+    }
+}
+
+/// How long to wait after `failures` attempts in a row have failed (1 is the first).
+///
+/// Never above the configured maximum, jitter included.
+pub fn backoff(config: &BackoffConfig, failures: u32, jitter: Jitter) -> Duration {
+    let max = config.max.as_secs_f64();
+    let exponent = f64::from(failures.saturating_sub(1));
+    let grown = (config.first.as_secs_f64() * config.factor.powf(exponent)).min(max);
+    let spread = grown * (1.0 + config.jitter * jitter.0);
+    Duration::from_secs_f64(spread.clamp(0.0, max))
+}
+
+impl Memory {
+    /// Forgets failures and settled outcomes: a new revision, a config change or a person with
+    /// `--force` asks for a clean slate.
+    pub fn forgive(&mut self) {
+        self.target = None;
+        self.failures = 0;
+        self.next_attempt = None;
+        self.outcome = None;
+    }
+
+    /// Starts over when `target` is not what the last attempt was for.
+    pub fn aim(&mut self, target: &Target) {
+        if self.target.as_ref() != Some(target) {
+            self.forgive();
+            self.target = Some(target.clone());
+            self.wanted = None;
+        }
+    }
+
+    /// The outcome that keeps the loop from trying this target again by itself, if there is one.
+    pub fn settled(&self) -> Option<&Outcome> {
+        self.outcome
+            .as_ref()
+            .filter(|outcome| outcome.retry() == Retry::Never && outcome.is_failure())
+    }
+
+    /// Writes down how an attempt ended and when the next may follow.
+    pub fn conclude(
+        &mut self,
+        outcome: &Outcome,
+        config: &BackoffConfig,
+        jitter: Jitter,
+        now: Timestamp,
+    ) {
+        self.outcome = Some(outcome.clone());
+        self.outcome_at = Some(now);
+        match outcome.retry() {
+            Retry::Backoff => {
+                if outcome.is_failure() {
+                    self.failures = self.failures.saturating_add(1);
+                }
+                self.next_attempt = later(now, backoff(config, self.failures.max(1), jitter));
+            }
+            Retry::Soon => self.next_attempt = later(now, SOON),
+            Retry::Never => {
+                self.next_attempt = None;
+                if outcome.is_failure() {
+                    self.failures = self.failures.saturating_add(1);
+                } else {
+                    self.failures = 0;
+                }
+            }
+        }
+    }
+
+    /// Writes down what the host said about itself.
+    pub fn note_observation(&mut self, observation: &Observation, now: Timestamp) {
+        self.last_seen = Some(now);
+        self.unreachable = None;
+        self.running.clone_from(&observation.running);
+        self.failed_units.clone_from(&observation.failed_units);
+        self.reboot_reasons.clone_from(&observation.reboot_reasons);
+        if self.machine_id.is_none() && !observation.machine_id.is_empty() {
+            self.machine_id = Some(observation.machine_id.clone());
+        }
+    }
+
+    /// Takes over what another memory of the same host knows about the host itself, and leaves
+    /// what it knows about its own target.
+    pub fn take_facts(&mut self, other: Self) {
+        self.last_seen = other.last_seen;
+        self.unreachable = other.unreachable;
+        self.running = other.running;
+        self.failed_units = other.failed_units;
+        self.reboot_reasons = other.reboot_reasons;
+        self.machine_id = other.machine_id;
+        self.broken_activation = other.broken_activation;
+        self.done_once = other.done_once;
+    }
+
+    /// Writes down whether the host differs from what is wanted.
+    pub fn note_drift(&mut self, drift: Drift, now: Timestamp) {
+        match drift {
+            Drift::InSync => {
+                self.drifted_since = None;
+                self.last_converged = Some(now);
+            }
+            Drift::Drifted => {
+                self.drifted_since.get_or_insert(now);
+            }
+        }
+    }
+}
+
+/// Whether a host runs what is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drift {
+    /// It does.
+    InSync,
+    /// It runs something else.
+    Drifted,
+}
+
+fn later(now: Timestamp, wait: Duration) -> Option<Timestamp> {
+    // A backoff is bounded by the config (a day at most), so this only fails at the end of time.
+    now.checked_add(wait).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn config() -> BackoffConfig {
+        BackoffConfig {
+            first: Duration::from_secs(10),
+            factor: 2.0,
+            max: Duration::from_secs(3600),
+            jitter: 0.2,
+        }
+    }
+
+    fn failed() -> Outcome {
+        Outcome::ActivationFailed {
+            step: "test".into(),
+            code: Some(2),
+            detail: "activate script failed".into(),
+        }
+    }
+
+    fn target(digit: char) -> Target {
+        Target {
+            revision: digit.to_string().repeat(40).parse().unwrap(),
+            action: Action::Switch,
+        }
+    }
+
+    #[test]
+    fn backoff_doubles_from_ten_seconds_to_an_hour() {
+        let seconds: Vec<u64> = (1..=11)
+            .map(|failures| backoff(&config(), failures, Jitter::NONE).as_secs())
+            .collect();
+        assert_eq!(
+            seconds,
+            [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn backoff_stays_within_its_jitter_and_under_its_maximum(failures in 1u32.., unit in -1.0f64..=1.0) {
+            let plain = backoff(&config(), failures, Jitter::NONE).as_secs_f64();
+            let spread = backoff(&config(), failures, Jitter::new(unit)).as_secs_f64();
+            prop_assert!(spread <= 3600.0);
+            prop_assert!(spread >= plain * 0.8 - 1e-6 && spread <= plain * 1.2 + 1e-6);
+        }
+    }
+
+    #[test]
+    fn failures_in_a_row_push_the_next_attempt_further_away() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut memory = Memory::default();
+        memory.aim(&target('a'));
+        let mut waits = Vec::new();
+        for _ in 0..3 {
+            memory.conclude(&failed(), &config(), Jitter::NONE, now);
+            waits.push(memory.next_attempt.unwrap().as_second());
+        }
+        assert_eq!(waits, [10, 20, 40]);
+        assert_eq!(memory.failures, 3);
+    }
+
+    #[test]
+    fn a_new_target_starts_with_a_clean_slate_and_the_same_one_does_not() {
+        let mut memory = Memory::default();
+        memory.aim(&target('a'));
+        memory.conclude(&failed(), &config(), Jitter::NONE, Timestamp::UNIX_EPOCH);
+        memory.aim(&target('a'));
+        assert_eq!(memory.failures, 1);
+        memory.aim(&target('b'));
+        assert_eq!((memory.failures, memory.next_attempt), (0, None));
+        assert_eq!(memory.outcome, None);
+    }
+
+    #[test]
+    fn drift_counts_from_the_first_time_it_was_seen() {
+        let mut memory = Memory::default();
+        let first = Timestamp::from_second(100).unwrap();
+        memory.note_drift(Drift::Drifted, first);
+        memory.note_drift(Drift::Drifted, Timestamp::from_second(200).unwrap());
+        assert_eq!(memory.drifted_since, Some(first));
+        memory.note_drift(Drift::InSync, Timestamp::from_second(300).unwrap());
+        assert_eq!(memory.drifted_since, None);
+    }
+
+    #[test]
+    fn a_document_of_another_version_can_be_read() {
+        let memory: Memory =
+            serde_json::from_str(r#"{"failures": 2, "a_field_of_the_future": true}"#).unwrap();
+        assert_eq!(memory.failures, 2);
+    }
+}

@@ -1,0 +1,410 @@
+//! One pass over one host: wish, evaluate and observe, decide, deploy, remember.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deploy::{Connection, EvaluateError, Evaluated, Observation, Outcome, Transience};
+use desired_state::{HostName, StoreError};
+use tokio::time::Instant;
+
+use crate::api::{Report, Step, What};
+use crate::attempt::Ended;
+use crate::clock;
+use crate::config::{Availability, HostConfig};
+use crate::decide::{Decision, Insistence, Situation, Why, decide, may_evaluate};
+use crate::desired::{Desired, Standing, desired};
+use crate::evaluations;
+use crate::memory::Memory;
+use crate::metrics::Phase;
+use crate::orders::Order;
+use crate::repository::words;
+use crate::status;
+use crate::supersede::{self, unless_superseded};
+use crate::world::{Repository, Setup, World};
+use crate::{activation, deployment};
+
+/// After the state could not be read or written.
+const AFTER_STORE_ERROR: Duration = Duration::from_secs(10);
+/// What was observed longer ago than this is asked again before it is acted on: the truth is on
+/// the host, read just now.
+const OBSERVATION_IS_FRESH: Duration = Duration::from_secs(20);
+
+/// What a pass works with.
+#[derive(Debug)]
+pub struct Pass {
+    /// What all passes share.
+    pub world: Arc<World>,
+    /// The leaves as they were when the pass began.
+    pub setup: Arc<Setup>,
+    /// The host.
+    pub host: HostName,
+    /// Its table in the config.
+    pub config: HostConfig,
+    /// The repository that it follows.
+    pub repository: Arc<Repository>,
+    /// A person's order, if one is carried out.
+    pub order: Option<Order>,
+}
+
+/// What a host said about itself, over which connection, and when.
+#[derive(Debug)]
+pub struct Seen {
+    /// What it said.
+    pub observation: Observation,
+    /// The connection, still warm.
+    pub connection: Connection,
+    /// When it was asked.
+    at: Instant,
+}
+
+impl Seen {
+    /// Whether it is recent enough to act on.
+    pub fn is_fresh(&self) -> bool {
+        self.at.elapsed() < OBSERVATION_IS_FRESH
+    }
+}
+
+/// One pass over `host`; returns when it is to be looked at again, or `None` if it left the fleet.
+pub async fn pass(world: Arc<World>, host: HostName) -> Option<Duration> {
+    let pass = Pass::new(&world, &host, world.orders.take(&host))?;
+    let next = match pass.run().await {
+        Ok((report, next)) => {
+            world.tell(&host, What::Done(report));
+            next
+        }
+        Err(error) => {
+            tracing::error!(%host, error = words(&error), "cannot use the state; the host is left as it is");
+            world.tell(
+                &host,
+                What::Done(pass.report(Decision::Wait {
+                    why: Why::NoRevision {
+                        detail: format!("cannot use the state: {}", words(&error)),
+                    },
+                })),
+            );
+            AFTER_STORE_ERROR
+        }
+    };
+    Some(if world.orders.has(&host) {
+        Duration::ZERO
+    } else {
+        next
+    })
+}
+
+impl Pass {
+    /// A pass over `host` by what is set up now; `None` if it is not of the fleet.
+    pub fn new(world: &Arc<World>, host: &HostName, order: Option<Order>) -> Option<Self> {
+        let setup = world.setup();
+        let config = setup.host(host)?.clone();
+        let repository = Arc::clone(setup.repository(&config.repository)?);
+        Some(Self {
+            world: Arc::clone(world),
+            setup,
+            host: host.clone(),
+            config,
+            repository,
+            order,
+        })
+    }
+
+    fn insistence(&self) -> Insistence {
+        self.order
+            .as_ref()
+            .map_or(Insistence::None, |order| order.insistence)
+    }
+
+    fn report(&self, decision: Decision) -> Report {
+        Report {
+            order: self.order.as_ref().map(|order| order.id),
+            revision: None,
+            decision,
+            outcome: None,
+            output: String::new(),
+        }
+    }
+
+    async fn run(&self) -> Result<(Report, Duration), StoreError> {
+        let mut memory = status::memory(&self.world.store, &self.host).await?;
+        if self.world.take_forgiveness(&self.host) {
+            memory.forgive();
+        }
+        if let Some(unfinished) = self.world.store.unfinished_on(&self.host).await? {
+            self.world
+                .tell_step(&self.host, Step::Reattaching, Some(&unfinished.revision));
+            match activation::resume(self, &unfinished).await? {
+                Some(ended) => {
+                    memory.aim(&ended.target);
+                    self.conclude(&mut memory, &ended);
+                }
+                None => {
+                    let why = Why::Unreachable {
+                        detail: "a deployment is under way there, and the host does not answer"
+                            .into(),
+                    };
+                    memory.unreachable = Some("does not answer during a deployment".into());
+                    self.remember(&memory).await?;
+                    return Ok((self.report(Decision::Wait { why }), self.config.interval));
+                }
+            }
+        }
+
+        let desired =
+            match desired(&self.world, &self.host, &self.config, self.order.as_ref()).await? {
+                Ok(desired) => desired,
+                Err(detail) => {
+                    // What it runs is worth knowing all the same.
+                    let seen = self.observe().await;
+                    self.note_seen(&mut memory, &seen);
+                    self.remember(&memory).await?;
+                    let decision = Decision::Wait {
+                        why: Why::NoRevision { detail },
+                    };
+                    return Ok((self.report(decision), self.config.interval));
+                }
+            };
+        let report = match desired.standing {
+            Standing::Kept => {
+                memory.aim(&desired.target);
+                let report = self.towards(&desired, &mut memory).await;
+                self.remember(&memory).await?;
+                report?
+            }
+            // What is done once leaves no trace in what the loop remembers of its own target.
+            Standing::Once => {
+                let mut once = memory.clone();
+                once.aim(&desired.target);
+                let report = self.towards(&desired, &mut once).await;
+                memory.take_facts(once);
+                self.remember(&memory).await?;
+                report?
+            }
+        };
+        let next = match (&report.outcome, memory.next_attempt) {
+            (Some(Outcome::Superseded), _) => Duration::ZERO,
+            (_, Some(due)) => {
+                let wait = due.duration_since(clock::now());
+                Duration::try_from(wait)
+                    .unwrap_or(Duration::ZERO)
+                    .min(self.config.interval)
+            }
+            (_, None) => self.config.interval,
+        };
+        Ok((report, next))
+    }
+
+    /// Looks, decides, and deploys if that is the decision.
+    async fn towards(&self, desired: &Desired, memory: &mut Memory) -> Result<Report, StoreError> {
+        let revision = &desired.target.revision;
+        if self.insistence().is_forced() {
+            memory.forgive();
+            memory.aim(&desired.target);
+        }
+        let (mut seen, evaluated) = match self.facts(desired, memory).await? {
+            Ok(facts) => facts,
+            Err(Superseded) => return Ok(self.superseded(desired)),
+        };
+        let evaluated = match evaluated {
+            None => None,
+            Some(Ok(evaluated)) => {
+                memory.wanted = Some(evaluated.toplevel.clone());
+                Some(evaluated)
+            }
+            Some(Err(error)) => {
+                self.note_seen(memory, &seen);
+                let outcome = evaluation_failed(&error);
+                let ended = Ended::before_activation(desired, None, outcome);
+                self.record(&ended).await?;
+                self.conclude(memory, &ended);
+                let mut report = self.report(self.decide(desired, memory, &seen).await?);
+                report.revision = Some(revision.clone());
+                report.outcome = Some(ended.outcome);
+                return Ok(report);
+            }
+        };
+        if let Ok(old) = &seen
+            && !old.is_fresh()
+        {
+            seen = self.observe().await;
+        }
+        self.note_seen(memory, &seen);
+        self.note_drift(desired, memory, &seen).await?;
+        let decision = self.decide(desired, memory, &seen).await?;
+        let mut report = self.report(decision.clone());
+        report.revision = Some(revision.clone());
+        if let (Decision::Deploy { .. }, Some(evaluated)) = (&decision, evaluated) {
+            let work = deployment::deploy(self, desired, &evaluated, seen.ok());
+            let ended = work.await?;
+            supersede::done(self);
+            if ended.outcome == Outcome::Superseded {
+                return Ok(self.superseded(desired));
+            }
+            self.conclude(memory, &ended);
+            report.output = ended.output;
+            report.outcome = Some(ended.outcome);
+        }
+        Ok(report)
+    }
+
+    /// Observes the host and evaluates the commit, side by side where that saves time.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub async fn facts(
+        &self,
+        desired: &Desired,
+        memory: &Memory,
+    ) -> Result<
+        Result<
+            (
+                Result<Seen, Unseen>,
+                Option<Result<Evaluated, Arc<EvaluateError>>>,
+            ),
+            Superseded,
+        >,
+        StoreError,
+    > {
+        let revision = &desired.target.revision;
+        let attribute = &self.config.attribute;
+        let known = evaluations::known(&self.world, &self.repository, revision, attribute).await?;
+        let wanted = async {
+            if let Some(known) = known {
+                return Ok(Some(Ok(known)));
+            }
+            if !may_evaluate(memory, self.insistence(), clock::now()) {
+                return Ok(None);
+            }
+            self.world
+                .tell_step(&self.host, Step::Evaluating, Some(revision));
+            let wanted = evaluations::Wanted {
+                revision: revision.clone(),
+                attribute: attribute.clone(),
+                together: self.together(desired).await?,
+                timeout: self.config.timeouts.evaluate,
+            };
+            Ok(Some(
+                evaluations::evaluate(&self.world, &self.setup, &self.repository, wanted).await,
+            ))
+        };
+        let touches_host = desired.target.action.touches_host();
+        let facts = async {
+            // No evaluation for a host that is off, unless a person asks.
+            if self.config.availability == Availability::Intermittent
+                && self.order.is_none()
+                && touches_host
+            {
+                let seen = self.observe().await;
+                let evaluated = if seen.is_ok() { wanted.await? } else { None };
+                return Ok((seen, evaluated));
+            }
+            let (seen, evaluated) = tokio::join!(self.observe(), wanted);
+            Ok::<_, StoreError>((seen, evaluated?))
+        };
+        Ok(match unless_superseded(self, desired, facts).await? {
+            Some(facts) => Ok(facts?),
+            None => Err(Superseded),
+        })
+    }
+
+    /// The attributes of all hosts that want the same commit, this host's among them.
+    async fn together(&self, desired: &Desired) -> Result<Vec<deploy::Attribute>, StoreError> {
+        let mut together = vec![self.config.attribute.clone()];
+        for wish in self.world.store.wishes().await? {
+            let Some(config) = self.setup.host(&wish.host) else {
+                continue;
+            };
+            if wish.revision.as_ref() == Some(&desired.target.revision)
+                && config.repository == self.config.repository
+                && config.availability == Availability::Always
+                && !together.contains(&config.attribute)
+            {
+                together.push(config.attribute.clone());
+            }
+        }
+        Ok(together)
+    }
+
+    /// Asks the host what it runs.
+    pub async fn observe(&self) -> Result<Seen, Unseen> {
+        self.world.tell_step(&self.host, Step::Observing, None);
+        let timeouts = &self.config.timeouts;
+        let began = Instant::now();
+        let connection = self
+            .setup
+            .connections
+            .reach(&self.config.destinations, timeouts.connect)
+            .await
+            .map_err(|error| Unseen(words(&error)))?;
+        let observation = deploy::observe(&connection, timeouts.observe)
+            .await
+            .map_err(|error| Unseen(words(&error)))?;
+        self.world
+            .metrics
+            .phase_took(Phase::Observe, began.elapsed());
+        Ok(Seen {
+            observation,
+            connection,
+            at: began,
+        })
+    }
+
+    /// Decides on what is known.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub async fn decide(
+        &self,
+        desired: &Desired,
+        memory: &Memory,
+        seen: &Result<Seen, Unseen>,
+    ) -> Result<Decision, StoreError> {
+        let suspension = self.world.store.suspended(&self.host).await?;
+        let situation = Situation {
+            action: desired.target.action,
+            wanted: memory.wanted.as_ref(),
+            observed: match seen {
+                Ok(seen) => Ok(&seen.observation),
+                Err(Unseen(detail)) => Err(detail),
+            },
+            memory,
+            policy: self.config.policy,
+            suspended: suspension.as_ref().map(|one| one.why.as_str()),
+            insistence: self.insistence(),
+        };
+        Ok(decide(&situation, clock::now()))
+    }
+
+    fn superseded(&self, desired: &Desired) -> Report {
+        tracing::info!(host = %self.host, revision = desired.target.revision.short(), "superseded: something newer is wanted");
+        self.world.metrics.deployment_ended(
+            &self.host,
+            desired.target.action.name(),
+            &Outcome::Superseded,
+        );
+        let mut report = self.report(Decision::Wait {
+            why: Why::NoRevision {
+                detail: "something newer is wanted".into(),
+            },
+        });
+        report.revision = Some(desired.target.revision.clone());
+        report.outcome = Some(Outcome::Superseded);
+        report
+    }
+}
+
+/// Something newer is wanted.
+#[derive(Debug)]
+pub struct Superseded;
+
+/// Why a host could not be looked at, in words.
+#[derive(Debug, Clone)]
+pub struct Unseen(pub String);
+
+/// How an evaluation's error ends an attempt.
+pub fn evaluation_failed(error: &EvaluateError) -> Outcome {
+    Outcome::EvaluationFailed {
+        detail: words(error as &dyn Error),
+        transience: Transience::when_retrying_is(error.is_worth_retrying()),
+    }
+}

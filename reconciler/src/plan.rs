@@ -1,0 +1,113 @@
+//! What the loop would do now, without doing it.
+
+use std::sync::Arc;
+
+use desired_state::{Cause, HostName, StoreError};
+use futures::future::join_all;
+
+use crate::api::{Hosts, Plan};
+use crate::clock;
+use crate::decide::{Decision, Why};
+use crate::desired::{Desired, from_branch};
+use crate::follow::{Occasion, follow};
+use crate::pass::{Pass, Superseded, evaluation_failed};
+use crate::repository::{tip, words};
+use crate::requests::{RequestError, named};
+use crate::status;
+use crate::world::World;
+
+/// Decides for each host, and changes nothing: fetches, evaluates, observes.
+///
+/// # Errors
+/// When the request makes no sense, or the state cannot be read.
+pub async fn plan(world: &Arc<World>, hosts: &Hosts) -> Result<Vec<Plan>, RequestError> {
+    let setup = world.setup();
+    let hosts = named(&setup, hosts)?;
+    for (name, repository) in &setup.repositories {
+        if !hosts.iter().any(|(_, config)| config.repository == *name) {
+            continue;
+        }
+        if let Err(error) = repository.mirror.fetch().await {
+            tracing::warn!(repository = %name, error = words(&error), "planning with the commit that is known");
+        }
+    }
+    let plans = join_all(hosts.iter().map(|(host, _)| of_host(world, host)));
+    let plans: Result<Vec<_>, StoreError> = plans.await.into_iter().collect();
+    Ok(plans?.into_iter().flatten().collect())
+}
+
+async fn of_host(world: &Arc<World>, host: &HostName) -> Result<Option<Plan>, StoreError> {
+    let Some(pass) = Pass::new(world, host, None) else {
+        return Ok(None);
+    };
+    let mut memory = status::memory(&world.store, host).await?;
+    let mut plan = Plan {
+        host: host.clone(),
+        revision: None,
+        action: pass.config.action,
+        running: None,
+        wanted: None,
+        decision: Decision::UpToDate,
+        failure: None,
+    };
+    let desired = match would_be_desired(&pass).await? {
+        Ok(desired) => desired,
+        Err(detail) => {
+            plan.running = pass
+                .observe()
+                .await
+                .ok()
+                .and_then(|seen| seen.observation.running);
+            plan.decision = Decision::Wait {
+                why: Why::NoRevision { detail },
+            };
+            return Ok(Some(plan));
+        }
+    };
+    plan.revision = Some(desired.target.revision.clone());
+    plan.action = desired.target.action;
+    memory.aim(&desired.target);
+    let (seen, evaluated) = match pass.facts(&desired, &memory).await? {
+        Ok(facts) => facts,
+        Err(Superseded) => {
+            plan.decision = Decision::Wait {
+                why: Why::NoRevision {
+                    detail: "something newer is wanted; ask again".into(),
+                },
+            };
+            return Ok(Some(plan));
+        }
+    };
+    match evaluated {
+        Some(Ok(evaluated)) => memory.wanted = Some(evaluated.toplevel),
+        Some(Err(error)) => plan.failure = Some(evaluation_failed(&error)),
+        None => {}
+    }
+    if let Ok(seen) = &seen {
+        plan.running.clone_from(&seen.observation.running);
+    }
+    plan.decision = pass.decide(&desired, &memory, &seen).await?;
+    plan.wanted = memory.wanted;
+    Ok(Some(plan))
+}
+
+/// What would be wanted of the host if the repository were looked at now.
+async fn would_be_desired(pass: &Pass) -> Result<Result<Desired, String>, StoreError> {
+    let store = &pass.world.store;
+    let (host, config) = (&pass.host, &pass.config);
+    if store.pinned(host).await?.is_some() {
+        return crate::desired::kept(store, host, config).await;
+    }
+    let recorded = store.wish(host).await?;
+    let tip = match tip(&pass.repository, config, recorded.as_ref()).await {
+        Ok(tip) => tip,
+        Err(error) => return Ok(Err(words(&error))),
+    };
+    let occasion = Occasion {
+        cause: Cause::Poll,
+        at: clock::now(),
+    };
+    let rule = pass.repository.config.forced_push;
+    let would_be = follow(host, config, rule, recorded.as_ref(), &tip, &occasion);
+    Ok(from_branch(would_be.or(recorded).as_ref(), config))
+}

@@ -1,0 +1,162 @@
+//! What a pass found out and did, taken into memory, history, metrics and log.
+
+use std::time::Duration;
+
+use desired_state::{HistoryEntry, StoreError};
+
+use crate::attempt::Ended;
+use crate::clock;
+use crate::config::Availability;
+use crate::decide::drift;
+use crate::desired::Desired;
+use crate::memory::{Drift, Jitter, Memory};
+use crate::pass::{Pass, Seen, Unseen};
+use crate::status;
+
+impl Pass {
+    /// Writes down what the host said, or that it said nothing, and logs the change.
+    pub fn note_seen(&self, memory: &mut Memory, seen: &Result<Seen, Unseen>) {
+        let host = &self.host;
+        match seen {
+            Ok(seen) => {
+                if memory.unreachable.is_some() {
+                    tracing::info!(%host, "the host answers again");
+                }
+                memory.note_observation(&seen.observation, clock::now());
+            }
+            Err(Unseen(detail)) => {
+                if memory.unreachable.is_none() {
+                    match self.config.availability {
+                        Availability::Always => {
+                            tracing::warn!(%host, error = detail, "the host does not answer");
+                        }
+                        Availability::Intermittent => {
+                            tracing::info!(%host, error = detail, "the host is away");
+                        }
+                    }
+                }
+                memory.unreachable = Some(detail.clone());
+            }
+        }
+    }
+
+    /// Writes down whether the host differs from what is wanted, and says when it left it.
+    ///
+    /// # Errors
+    /// When the state cannot be written.
+    pub async fn note_drift(
+        &self,
+        desired: &Desired,
+        memory: &mut Memory,
+        seen: &Result<Seen, Unseen>,
+    ) -> Result<(), StoreError> {
+        let action = desired.target.action;
+        let (Ok(seen), Some(wanted)) = (seen, memory.wanted.clone()) else {
+            return Ok(());
+        };
+        if !action.activates() {
+            return Ok(());
+        }
+        let now = clock::now();
+        let drift = drift(action, &wanted, &seen.observation, memory);
+        let was_in_sync = memory.drifted_since.is_none();
+        memory.note_drift(drift, now);
+        match drift {
+            Drift::InSync => memory.converged_target = Some(desired.target.clone()),
+            Drift::Drifted
+                if was_in_sync && memory.converged_target.as_ref() == Some(&desired.target) =>
+            {
+                let running = seen.observation.running.as_ref().map(ToString::to_string);
+                tracing::warn!(
+                    host = %self.host,
+                    running,
+                    wanted = %wanted,
+                    "the host drifted: something else than us changed what it runs"
+                );
+                let mut entry = HistoryEntry::new(now, "drift");
+                entry.host = Some(self.host.clone());
+                entry.revision = Some(desired.target.revision.clone());
+                entry.toplevel = running;
+                entry.detail = format!("wanted is {wanted}");
+                self.world.store.append(&entry).await?;
+            }
+            Drift::Drifted => {}
+        }
+        Ok(())
+    }
+
+    /// Appends how an attempt ended that has no deployment in flight.
+    ///
+    /// # Errors
+    /// When the state cannot be written.
+    pub async fn record(&self, ended: &Ended) -> Result<(), StoreError> {
+        self.world
+            .store
+            .append(&ended.history(&self.host))
+            .await
+            .map(|_| ())
+    }
+
+    /// Takes an attempt's end into the memory, the metrics and the log: the one place where a
+    /// failure is logged.
+    pub fn conclude(&self, memory: &mut Memory, ended: &Ended) {
+        let now = clock::now();
+        let action = ended.target.action;
+        let was_never_there = memory.converged_target.as_ref() != Some(&ended.target);
+        self.world
+            .metrics
+            .deployment_ended(&self.host, action.name(), &ended.outcome);
+        let jitter = Jitter::new(rand::random::<f64>() * 2.0 - 1.0);
+        memory.conclude(&ended.outcome, &self.config.backoff, jitter, now);
+        memory.note_activation(ended);
+        if let Some(observation) = &ended.read_back {
+            memory.note_observation(observation, now);
+            if let Some(toplevel) = &ended.toplevel
+                && action.activates()
+            {
+                let drift = drift(action, toplevel, observation, memory);
+                memory.note_drift(drift, now);
+                if drift == Drift::InSync {
+                    memory.converged_target = Some(ended.target.clone());
+                }
+            }
+        }
+        // Drift that is undone is no push that converges.
+        if ended.outcome.is_in_sync()
+            && was_never_there
+            && let Ok(took) = Duration::try_from(now.duration_since(ended.wanted_since))
+        {
+            self.world.metrics.converged_after(took);
+        }
+        self.log(memory, ended);
+    }
+
+    fn log(&self, memory: &Memory, ended: &Ended) {
+        let host = &self.host;
+        let outcome = ended.outcome.label();
+        let revision = ended.target.revision.short();
+        let action = ended.target.action.name();
+        let toplevel = ended.toplevel.as_ref().map(ToString::to_string);
+        let deployment = ended.id.as_deref();
+        let detail = ended.outcome.to_string();
+        let next_attempt = memory.next_attempt.map(|at| at.to_string());
+        if ended.outcome.is_success() {
+            tracing::info!(%host, outcome, revision, action, toplevel, deployment, "{detail}");
+        } else if ended.outcome.is_failure() {
+            tracing::error!(%host, outcome, revision, action, toplevel, deployment, next_attempt, failures = memory.failures, "{detail}");
+        } else {
+            tracing::warn!(%host, outcome, revision, action, toplevel, deployment, next_attempt, "{detail}");
+        }
+    }
+
+    /// Keeps the memory, and shows it in the metrics.
+    ///
+    /// # Errors
+    /// When the state cannot be read or written.
+    pub async fn remember(&self, memory: &Memory) -> Result<(), StoreError> {
+        status::remember(&self.world.store, &self.host, memory).await?;
+        let status = status::of_host(&self.world.store, &self.host, &self.config).await?;
+        self.world.metrics.show_host(&status);
+        Ok(())
+    }
+}

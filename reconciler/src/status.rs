@@ -1,0 +1,101 @@
+//! What is known of the fleet, put together from the store.
+
+use desired_state::{HostName, Store, StoreError};
+
+use crate::api::{DriftStatus, HostStatus, Status};
+use crate::config::{Config, HostConfig};
+use crate::desired;
+use crate::memory::Memory;
+
+/// What the loop remembers of a host.
+///
+/// A document that cannot be read (of a much later version, or damaged) is as good as none: the
+/// truth is on the host, and is read again.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn memory(store: &Store, host: &HostName) -> Result<Memory, StoreError> {
+    let document = store.memory(host).await?;
+    Ok(document
+        .and_then(|document| serde_json::from_str(&document).ok())
+        .unwrap_or_default())
+}
+
+/// Writes down what the loop remembers of a host.
+///
+/// # Errors
+/// When the store cannot be written.
+pub async fn remember(store: &Store, host: &HostName, memory: &Memory) -> Result<(), StoreError> {
+    // Plain data with string keys always has a JSON form.
+    let document = serde_json::to_string(memory).unwrap_or_default();
+    store.remember(host, &document).await
+}
+
+/// What is known of the whole fleet.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn of_fleet(store: &Store, config: &Config) -> Result<Status, StoreError> {
+    let mut hosts = Vec::with_capacity(config.hosts.len());
+    for (host, host_config) in &config.hosts {
+        hosts.push(of_host(store, host, host_config).await?);
+    }
+    Ok(Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        hosts,
+    })
+}
+
+/// What is known of one host.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn of_host(
+    store: &Store,
+    host: &HostName,
+    config: &HostConfig,
+) -> Result<HostStatus, StoreError> {
+    let memory = memory(store, host).await?;
+    let wish = store.wish(host).await?;
+    let pin = store.pinned(host).await?;
+    let suspension = store.suspended(host).await?;
+    let kept = desired::kept(store, host, config).await?.ok();
+    // What is remembered of an earlier commit says nothing about this one.
+    let about_this = kept
+        .as_ref()
+        .is_some_and(|kept| memory.target.as_ref() == Some(&kept.target));
+    let wanted = memory.wanted.filter(|_| about_this);
+    let drift = (wanted.is_some() && memory.last_seen.is_some()).then_some(
+        if memory.drifted_since.is_some() {
+            DriftStatus::Drifted
+        } else {
+            DriftStatus::InSync
+        },
+    );
+    Ok(HostStatus {
+        host: host.clone(),
+        repository: config.repository.clone(),
+        branch: config.branch.clone(),
+        branch_state: wish.map(|wish| wish.branch_state),
+        policy: config.policy.label().to_owned(),
+        action: kept
+            .as_ref()
+            .map_or(config.action, |kept| kept.target.action),
+        desired_revision: kept.map(|kept| kept.target.revision),
+        desired_toplevel: wanted,
+        running_toplevel: memory.running,
+        drift,
+        drifted_since: memory.drifted_since,
+        outcome: memory.outcome.filter(|_| about_this),
+        outcome_at: memory.outcome_at.filter(|_| about_this),
+        consecutive_failures: if about_this { memory.failures } else { 0 },
+        next_attempt: memory.next_attempt.filter(|_| about_this),
+        last_seen: memory.last_seen,
+        unreachable: memory.unreachable,
+        last_converged: memory.last_converged,
+        failed_units: memory.failed_units,
+        reboot_required: memory.reboot_reasons,
+        suspended: suspension.map(|suspension| suspension.why),
+        pinned_by: pin.map(|pin| pin.by),
+    })
+}

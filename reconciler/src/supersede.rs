@@ -1,0 +1,119 @@
+//! Ends work that nobody wants any more.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use desired_state::{HostName, StoreError};
+use tokio::time::Instant;
+
+use crate::desired::{Desired, desired};
+use crate::pass::Pass;
+
+/// A host whose work has been ended again and again for this long gets one piece of work done to
+/// its end: pushes that come faster than a build would else starve it for ever.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// Since when each host's work has been superseded without any having been done.
+#[derive(Debug, Default)]
+pub struct Starving(Mutex<HashMap<HostName, Instant>>);
+
+impl Starving {
+    /// Work for `host` was ended before it was done.
+    fn superseded(&self, host: &HostName, now: Instant) {
+        self.hosts().entry(host.clone()).or_insert(now);
+    }
+
+    /// Work for `host` was done.
+    fn fed(&self, host: &HostName) {
+        self.hosts().remove(host);
+    }
+
+    fn is_out_of_patience(&self, host: &HostName, now: Instant) -> bool {
+        self.hosts()
+            .get(host)
+            .is_some_and(|since| now.duration_since(*since) >= PATIENCE)
+    }
+
+    fn hosts(&self) -> MutexGuard<'_, HashMap<HostName, Instant>> {
+        // Whole between any two statements, so a poisoned lock is still good.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Does `work` until it ends, or until something else is wanted of the host: then `None`, and the
+/// work is dropped with every process it started.
+///
+/// # Errors
+/// When the state cannot be read.
+pub async fn unless_superseded<T>(
+    pass: &Pass,
+    wanted: &Desired,
+    work: impl Future<Output = T>,
+) -> Result<Option<T>, StoreError> {
+    let mut changes = pass.world.wish_changes();
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return Ok(Some(done)),
+            // The sender lives as long as the world, so this never fails.
+            _ = changes.changed() => {
+                if is_superseded(pass, wanted).await? {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}
+
+/// Whether something else than `wanted` is wanted of the host by now.
+///
+/// # Errors
+/// When the state cannot be read.
+pub async fn is_superseded(pass: &Pass, wanted: &Desired) -> Result<bool, StoreError> {
+    let starving = &pass.world.starving;
+    if starving.is_out_of_patience(&pass.host, Instant::now()) || is_wanted(pass, wanted).await? {
+        return Ok(false);
+    }
+    starving.superseded(&pass.host, Instant::now());
+    Ok(true)
+}
+
+/// The host's work was done to its end, whatever the end was.
+pub fn done(pass: &Pass) {
+    pass.world.starving.fed(&pass.host);
+}
+
+async fn is_wanted(pass: &Pass, wanted: &Desired) -> Result<bool, StoreError> {
+    let setup = pass.world.setup();
+    let Some(config) = setup.host(&pass.host) else {
+        return Ok(false);
+    };
+    let suspended = pass.world.store.suspended(&pass.host).await?.is_some();
+    let forced = pass
+        .order
+        .as_ref()
+        .is_some_and(|order| order.insistence.is_forced());
+    let now_wanted = desired(&pass.world, &pass.host, config, pass.order.as_ref()).await?;
+    Ok((forced || !suspended)
+        && now_wanted.is_ok_and(|now_wanted| now_wanted.target == wanted.target))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endless_pushes_exhaust_the_patience_and_work_done_restores_it() {
+        let host: HostName = "cyt-pi".parse().unwrap();
+        let starving = Starving::default();
+        let start = Instant::now();
+        starving.superseded(&host, start);
+        starving.superseded(&host, start + PATIENCE / 2);
+        assert!(!starving.is_out_of_patience(&host, start + PATIENCE / 2));
+        assert!(starving.is_out_of_patience(&host, start + PATIENCE));
+        starving.fed(&host);
+        assert!(!starving.is_out_of_patience(&host, start + PATIENCE));
+    }
+}
