@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::process::{finish, run};
 
@@ -64,6 +64,22 @@ pub fn require_root() -> Result<()> {
         bail!(
             "the test bed makes its hosts with Debian's mmdebstrap and needs Debian: run it in a Debian machine or container"
         );
+    }
+    Ok(())
+}
+
+/// Lets the kernel watch as many files for us as hosts need: each host's systemd takes 4 to 6 inotify instances, and
+/// the usual 128 a user are used up by six fleets, of which a seventh does not boot.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn raise_limits() -> Result<()> {
+    const SETTING: &str = "/proc/sys/fs/inotify/max_user_instances";
+    const ENOUGH: u32 = 1024;
+    let now: u32 = fs::read_to_string(SETTING)?.trim().parse()?;
+    if now < ENOUGH {
+        fs::write(SETTING, ENOUGH.to_string())
+            .with_context(|| format!("cannot raise {SETTING} from {now} to {ENOUGH}"))?;
     }
     Ok(())
 }

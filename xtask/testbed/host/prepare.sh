@@ -8,6 +8,9 @@ rm -f /etc/machine-id /etc/hostname /etc/ssh/ssh_host_*
 
 # ssh.socket brings sshd back after a stop; the network generator fails in a container once in a while.
 systemctl mask ssh.socket systemd-network-generator.service systemd-networkd-wait-online.service
+# In these containers systemd often misses that a user's own manager has ended: 2 minutes after a logout it gives up,
+# which leaves a failed unit, and logins meanwhile wait for it. Nothing here needs one; sessions are made without.
+systemctl mask user@.service
 systemctl disable --quiet apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer || true
 systemctl enable ssh.service testbed-boot.service nix-daemon.socket
 
