@@ -23,6 +23,9 @@ use crate::repository::words;
 /// Between tries to reach a host whose activation is under way: sshd locks out those who knock
 /// faster (`PerSourcePenalties`), and a network that restarts is back within seconds.
 const BETWEEN_TRIES: Duration = Duration::from_secs(3);
+/// A host that answers nothing for this long while its activation is under way is left to a later
+/// pass, which takes the deployment up again; until then `status` says that it does not answer.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The activation ends by itself on the host at its time limit; this much later it has been told.
 const MARGIN: Duration = Duration::from_secs(60);
 
@@ -37,7 +40,7 @@ pub struct Ready {
     pub observation: Observation,
 }
 
-/// Starts the activation and sees it through.
+/// Starts the activation and sees it through. How it ended is not written down yet.
 ///
 /// # Errors
 /// When the state cannot be read or written.
@@ -46,20 +49,16 @@ pub async fn activate(pass: &Pass, desired: &Desired, ready: Ready) -> Result<En
     let target = &desired.target;
     let failed = |outcome| Ended::before_activation(desired, Some(ready.toplevel.clone()), outcome);
     let Some(observed) = ready.observation.running.clone() else {
-        let ended = failed(Outcome::ActivationRefused {
+        return Ok(failed(Outcome::ActivationRefused {
             detail: "the host has no /run/current-system: it does not run NixOS".into(),
-        });
-        pass.record(&ended).await?;
-        return Ok(ended);
+        }));
     };
     let id = match new_id(clock::now()) {
         Ok(id) => id,
         Err(error) => {
-            let ended = failed(Outcome::ActivationRefused {
+            return Ok(failed(Outcome::ActivationRefused {
                 detail: error.to_string(),
-            });
-            pass.record(&ended).await?;
-            return Ok(ended);
+            }));
         }
     };
     let deployment = Deployment {
@@ -90,15 +89,15 @@ pub async fn activate(pass: &Pass, desired: &Desired, ready: Ready) -> Result<En
     if let Err(error @ (ActivateError::NotStarted { .. } | ActivateError::NothingToActivate(_))) =
         &started
     {
-        let ended = failed(Outcome::ActivationRefused {
-            detail: words(error as &dyn Error),
+        return Ok(Ended {
+            id: Some(id.to_string()),
+            ..failed(Outcome::ActivationRefused {
+                detail: words(error as &dyn Error),
+            })
         });
-        let entry = ended.history(&pass.host);
-        pass.world.store.end_deployment(id.as_str(), &entry).await?;
-        return Ok(ended);
     }
     // After any other error it may have started: only the host knows.
-    let ended = see_through(pass, &deployment, &id, desired.since, desired.standing).await?;
+    let ended = see_through(pass, &deployment, &id, desired.since, desired.standing).await;
     pass.world
         .metrics
         .phase_took(Phase::Activate, began.elapsed());
@@ -112,11 +111,8 @@ pub async fn activate(pass: &Pass, desired: &Desired, ready: Ready) -> Result<En
 }
 
 /// Takes up a deployment that was under way when an earlier pass, or an earlier run of ours, ended.
-/// `None` while the host does not answer.
-///
-/// # Errors
-/// When the state cannot be read or written.
-pub async fn resume(pass: &Pass, deployment: &Deployment) -> Result<Option<Ended>, StoreError> {
+/// `None` while the host does not answer. How it ended is not written down yet.
+pub async fn resume(pass: &Pass, deployment: &Deployment) -> Option<Ended> {
     match deployment.id.parse::<DeploymentId>() {
         Ok(id) => {
             let since = deployment.started_at;
@@ -124,40 +120,27 @@ pub async fn resume(pass: &Pass, deployment: &Deployment) -> Result<Option<Ended
         }
         Err(error) => {
             // Not one of ours: nothing on the host can bear this name.
-            let ended = Ended::of(
-                deployment,
-                pass.config.action,
-                Outcome::Vanished {
-                    detail: error.to_string(),
-                },
-            );
-            let entry = ended.history(&pass.host);
-            pass.world
-                .store
-                .end_deployment(&deployment.id, &entry)
-                .await?;
-            Ok(Some(ended))
+            let outcome = Outcome::Vanished {
+                detail: error.to_string(),
+            };
+            Some(Ended::of(deployment, pass.config.action, outcome))
         }
     }
 }
 
-/// Waits for the end of an activation, over as many connections as it takes, reads the host back
-/// over a new one, and writes down what came of it. `None` if the host does not answer in time;
-/// then the deployment stays in flight and a later pass takes it up.
+/// Waits for the end of an activation, over as many connections as it takes, and reads the host
+/// back over a new one. `None` if the host does not answer in time; then the deployment stays in
+/// flight and a later pass takes it up.
 async fn see_through(
     pass: &Pass,
     deployment: &Deployment,
     id: &DeploymentId,
     wanted_since: Timestamp,
     standing: Standing,
-) -> Result<Option<Ended>, StoreError> {
+) -> Option<Ended> {
     let deadline = Instant::now() + pass.config.timeouts.activate + MARGIN;
-    let Some((connection, report, read_back)) = ask_until(pass, id, deadline).await else {
-        return Ok(None);
-    };
-    let Some(outcome) = outcome(deployment, &report, &read_back) else {
-        return Ok(None);
-    };
+    let (connection, report, read_back) = ask_until(pass, id, deadline).await?;
+    let outcome = outcome(deployment, &report, &read_back)?;
     let mut ended = Ended::of(deployment, pass.config.action, outcome);
     ended.wanted_since = wanted_since;
     ended.standing = standing;
@@ -166,16 +149,19 @@ async fn see_through(
         ended.broke_off_on_boot = Some(read_back.boot_id.clone());
     }
     ended.read_back = Some(read_back);
-    let entry = ended.history(&pass.host);
-    pass.world
-        .store
-        .end_deployment(&deployment.id, &entry)
-        .await?;
-    // What stays behind is removed by the next deployment's start.
-    if let Err(error) = deploy::clean_up(&connection, id).await {
+    ended.connection = Some(connection);
+    Some(ended)
+}
+
+/// Removes what an ended activation left on its host. Only after its end was written down: a crash
+/// in between would leave nobody who knows how it ended.
+pub async fn clean_up(pass: &Pass, connection: &Connection, id: &str) {
+    let Ok(id) = id.parse::<DeploymentId>() else {
+        return;
+    };
+    if let Err(error) = deploy::clean_up(connection, &id).await {
         tracing::debug!(host = %pass.host, deployment = %id, error = words(&error), "cannot clean up on the host");
     }
-    Ok(Some(ended))
 }
 
 async fn ask_until(
@@ -183,15 +169,22 @@ async fn ask_until(
     id: &DeploymentId,
     deadline: Instant,
 ) -> Option<(Connection, ActivationReport, Observation)> {
+    let mut silent_since = None;
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let asked = Instant::now();
+        let left = deadline.saturating_duration_since(asked);
         match ask(pass, id, left).await {
             Ok(answer) => return Some(answer),
             Err(error) => {
                 tracing::debug!(host = %pass.host, deployment = %id, error = words(error.as_ref()), "asking again");
             }
         }
-        if Instant::now() + BETWEEN_TRIES >= deadline {
+        // A wait that lasted before its connection broke was an answer of a kind.
+        if asked.elapsed() > PATIENCE {
+            silent_since = Some(Instant::now());
+        }
+        let next = Instant::now() + BETWEEN_TRIES;
+        if next >= deadline || next >= *silent_since.get_or_insert(asked) + PATIENCE {
             return None;
         }
         tokio::time::sleep(BETWEEN_TRIES).await;

@@ -1,6 +1,6 @@
 //! How one attempt to bring a host somewhere ended, and what is remembered of it.
 
-use deploy::{Action, Observation, Outcome, Toplevel};
+use deploy::{Action, Connection, Observation, Outcome, Toplevel};
 use desired_state::{Deployment, HistoryEntry, HostName};
 use jiff::Timestamp;
 
@@ -23,7 +23,7 @@ pub struct Ended {
     pub began: Timestamp,
     /// What led to it.
     pub cause: String,
-    /// The deployment's name on the host, if it got there.
+    /// The deployment's name in the store and on the host, if it got so far.
     pub id: Option<String>,
     /// How.
     pub outcome: Outcome,
@@ -33,6 +33,10 @@ pub struct Ended {
     pub broke_off_on_boot: Option<String>,
     /// The last lines of output.
     pub output: String,
+    /// The way to its host, for removing what the activation left there.
+    pub connection: Option<Connection>,
+    /// Whether the host got for the first time to where a push wants it.
+    pub converged_anew: bool,
 }
 
 impl Ended {
@@ -54,6 +58,8 @@ impl Ended {
             read_back: None,
             broke_off_on_boot: None,
             output: String::new(),
+            connection: None,
+            converged_anew: false,
         }
     }
 
@@ -75,7 +81,15 @@ impl Ended {
             read_back: None,
             broke_off_on_boot: None,
             output: String::new(),
+            connection: None,
+            converged_anew: false,
         }
+    }
+
+    /// Whether the history has a line for it: what a newer wish overtakes, or a host that is off,
+    /// is no deployment unless something was started there.
+    pub fn is_told(&self) -> bool {
+        self.id.is_some() || self.outcome.is_success() || self.outcome.is_failure()
     }
 
     /// The line of the history that says so.

@@ -30,22 +30,16 @@ pub async fn deploy(
     seen: Option<Seen>,
 ) -> Result<Ended, StoreError> {
     let began = clock::now();
-    let mut ended = match prepare(pass, desired, evaluated, seen).await? {
+    Ok(match prepare(pass, desired, evaluated, seen).await? {
         Ok(ready) => activate(pass, desired, ready).await?,
         Err(outcome) => {
             let toplevel = Some(evaluated.toplevel.clone());
-            let mut ended = Ended::before_activation(desired, toplevel, outcome);
-            ended.began = began;
-            // What a newer wish overtakes, or a host that is off, is no deployment.
-            let is_an_attempt = ended.outcome.is_success() || ended.outcome.is_failure();
-            if is_an_attempt {
-                pass.record(&ended).await?;
+            Ended {
+                began,
+                ..Ended::before_activation(desired, toplevel, outcome)
             }
-            ended
         }
-    };
-    ended.began = began;
-    Ok(ended)
+    })
 }
 
 /// Builds and copies. `Err` is how it ended before the host was changed.
@@ -94,8 +88,11 @@ async fn build(
     evaluated: &Evaluated,
     seen: Option<&Seen>,
 ) -> Result<Toplevel, Outcome> {
-    // The semaphores are never closed.
-    let _permit = pass.setup.builds.acquire().await;
+    // What builds on the host itself costs nothing here. The semaphores are never closed.
+    let _permit = match pass.config.build_on {
+        BuildOn::Target => None,
+        BuildOn::Here | BuildOn::Builder(_) => Some(pass.setup.builds.acquire().await),
+    };
     let revision = &desired.target.revision;
     pass.world
         .tell_step(&pass.host, Step::Building, Some(revision));

@@ -64,6 +64,8 @@ pub struct Memory {
     pub reboot_reasons: Vec<RebootReason>,
     /// The machine's id when first seen, like a host key.
     pub machine_id: Option<String>,
+    /// The last activation, until what it left on the host is seen to be gone.
+    pub leftovers: Option<String>,
 }
 
 /// What a random number decides about a backoff, from -1.0 (shortest) to 1.0 (longest).
@@ -169,6 +171,7 @@ impl Memory {
         self.machine_id = other.machine_id;
         self.broken_activation = other.broken_activation;
         self.done_once = other.done_once;
+        self.leftovers = other.leftovers;
     }
 
     /// Writes down whether the host differs from what is wanted.

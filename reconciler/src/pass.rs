@@ -133,10 +133,11 @@ impl Pass {
         if let Some(unfinished) = self.world.store.unfinished_on(&self.host).await? {
             self.world
                 .tell_step(&self.host, Step::Reattaching, Some(&unfinished.revision));
-            match activation::resume(self, &unfinished).await? {
-                Some(ended) => {
+            match activation::resume(self, &unfinished).await {
+                Some(mut ended) => {
                     memory.aim(&ended.target);
-                    self.conclude(&mut memory, &ended);
+                    self.conclude(&mut memory, &mut ended);
+                    self.write_down(&memory, &memory, &ended).await?;
                 }
                 None => {
                     let why = Why::Unreachable {
@@ -164,23 +165,19 @@ impl Pass {
                     return Ok((self.report(decision), self.config.interval));
                 }
             };
-        let report = match desired.standing {
-            Standing::Kept => {
-                memory.aim(&desired.target);
-                let report = self.towards(&desired, &mut memory).await;
-                self.remember(&memory).await?;
-                report?
-            }
+        let mut of_target = memory.clone();
+        of_target.aim(&desired.target);
+        let done = self.towards(&desired, &mut of_target).await;
+        match desired.standing {
+            Standing::Kept => memory = of_target.clone(),
             // What is done once leaves no trace in what the loop remembers of its own target.
-            Standing::Once => {
-                let mut once = memory.clone();
-                once.aim(&desired.target);
-                let report = self.towards(&desired, &mut once).await;
-                memory.take_facts(once);
-                self.remember(&memory).await?;
-                report?
-            }
-        };
+            Standing::Once => memory.take_facts(of_target.clone()),
+        }
+        match &done {
+            Ok((_, Some(ended))) => self.write_down(&memory, &of_target, ended).await?,
+            _ => self.remember(&memory).await?,
+        }
+        let (report, _) = done?;
         let next = match (&report.outcome, memory.next_attempt) {
             (Some(Outcome::Superseded), _) => Duration::ZERO,
             (_, Some(due)) => {
@@ -194,8 +191,13 @@ impl Pass {
         Ok((report, next))
     }
 
-    /// Looks, decides, and deploys if that is the decision.
-    async fn towards(&self, desired: &Desired, memory: &mut Memory) -> Result<Report, StoreError> {
+    /// Looks, decides, and deploys if that is the decision. How an attempt ended is in the memory,
+    /// and not written down yet.
+    async fn towards(
+        &self,
+        desired: &Desired,
+        memory: &mut Memory,
+    ) -> Result<(Report, Option<Ended>), StoreError> {
         let revision = &desired.target.revision;
         if self.insistence().is_forced() {
             memory.forgive();
@@ -203,7 +205,7 @@ impl Pass {
         }
         let (mut seen, evaluated) = match self.facts(desired, memory).await? {
             Ok(facts) => facts,
-            Err(Superseded) => return Ok(self.superseded(desired)),
+            Err(Superseded) => return Ok((self.superseded(desired), None)),
         };
         let evaluated = match evaluated {
             None => None,
@@ -214,13 +216,12 @@ impl Pass {
             Some(Err(error)) => {
                 self.note_seen(memory, &seen);
                 let outcome = evaluation_failed(&error);
-                let ended = Ended::before_activation(desired, None, outcome);
-                self.record(&ended).await?;
-                self.conclude(memory, &ended);
+                let mut ended = Ended::before_activation(desired, None, outcome);
+                self.conclude(memory, &mut ended);
                 let mut report = self.report(self.decide(desired, memory, &seen).await?);
                 report.revision = Some(revision.clone());
-                report.outcome = Some(ended.outcome);
-                return Ok(report);
+                report.outcome = Some(ended.outcome.clone());
+                return Ok((report, Some(ended)));
             }
         };
         if let Ok(old) = &seen
@@ -229,22 +230,24 @@ impl Pass {
             seen = self.observe().await;
         }
         self.note_seen(memory, &seen);
+        self.sweep(memory, &seen).await;
         self.note_drift(desired, memory, &seen).await?;
         let decision = self.decide(desired, memory, &seen).await?;
         let mut report = self.report(decision.clone());
         report.revision = Some(revision.clone());
         if let (Decision::Deploy { .. }, Some(evaluated)) = (&decision, evaluated) {
             let work = deployment::deploy(self, desired, &evaluated, seen.ok());
-            let ended = work.await?;
+            let mut ended = work.await?;
             supersede::done(self);
             if ended.outcome == Outcome::Superseded {
-                return Ok(self.superseded(desired));
+                return Ok((self.superseded(desired), None));
             }
-            self.conclude(memory, &ended);
-            report.output = ended.output;
-            report.outcome = Some(ended.outcome);
+            self.conclude(memory, &mut ended);
+            report.output.clone_from(&ended.output);
+            report.outcome = Some(ended.outcome.clone());
+            return Ok((report, Some(ended)));
         }
-        Ok(report)
+        Ok((report, None))
     }
 
     /// Observes the host and evaluates the commit, side by side where that saves time.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use desired_state::{HistoryEntry, StoreError};
 
+use crate::activation::clean_up;
 use crate::attempt::Ended;
 use crate::clock;
 use crate::config::Availability;
@@ -85,30 +86,17 @@ impl Pass {
         Ok(())
     }
 
-    /// Appends how an attempt ended that has no deployment in flight.
-    ///
-    /// # Errors
-    /// When the state cannot be written.
-    pub async fn record(&self, ended: &Ended) -> Result<(), StoreError> {
-        self.world
-            .store
-            .append(&ended.history(&self.host))
-            .await
-            .map(|_| ())
-    }
-
-    /// Takes an attempt's end into the memory, the metrics and the log: the one place where a
-    /// failure is logged.
-    pub fn conclude(&self, memory: &mut Memory, ended: &Ended) {
+    /// Takes an attempt's end into the memory.
+    pub fn conclude(&self, memory: &mut Memory, ended: &mut Ended) {
         let now = clock::now();
         let action = ended.target.action;
         let was_never_there = memory.converged_target.as_ref() != Some(&ended.target);
-        self.world
-            .metrics
-            .deployment_ended(&self.host, action.name(), &ended.outcome);
         let jitter = Jitter::new(rand::random::<f64>() * 2.0 - 1.0);
         memory.conclude(&ended.outcome, &self.config.backoff, jitter, now);
         memory.note_activation(ended);
+        if ended.connection.is_some() {
+            memory.leftovers.clone_from(&ended.id);
+        }
         if let Some(observation) = &ended.read_back {
             memory.note_observation(observation, now);
             if let Some(toplevel) = &ended.toplevel
@@ -122,13 +110,59 @@ impl Pass {
             }
         }
         // Drift that is undone is no push that converges.
-        if ended.outcome.is_in_sync()
-            && was_never_there
-            && let Ok(took) = Duration::try_from(now.duration_since(ended.wanted_since))
-        {
-            self.world.metrics.converged_after(took);
+        ended.converged_anew = ended.outcome.is_in_sync() && was_never_there;
+    }
+
+    /// Writes down how an attempt ended and what is remembered from now on, both or neither: after
+    /// a crash in between, a failure would be tried again without its backoff. Then says it, in the
+    /// metrics and the log; `of_target` is what is remembered of the attempt's own target. This is
+    /// the one place where a failure is logged.
+    ///
+    /// # Errors
+    /// When the state cannot be read or written; then the attempt's end is found out again.
+    pub async fn write_down(
+        &self,
+        memory: &Memory,
+        of_target: &Memory,
+        ended: &Ended,
+    ) -> Result<(), StoreError> {
+        let (store, host) = (&self.world.store, &self.host);
+        let (entry, document) = (ended.history(host), status::document(memory));
+        match &ended.id {
+            Some(id) => store.end_deployment(id, &entry, &document).await?,
+            None if ended.is_told() => {
+                store.append_and_remember(&entry, host, &document).await?;
+            }
+            None => store.remember(host, &document).await?,
         }
-        self.log(memory, ended);
+        let metrics = &self.world.metrics;
+        metrics.deployment_ended(host, ended.target.action.name(), &ended.outcome);
+        if ended.converged_anew
+            && let Ok(took) = Duration::try_from(entry.at.duration_since(ended.wanted_since))
+        {
+            metrics.converged_after(took);
+        }
+        self.log(of_target, ended);
+        self.show().await?;
+        if let (Some(connection), Some(id)) = (&ended.connection, &ended.id) {
+            clean_up(self, connection, id).await;
+        }
+        Ok(())
+    }
+
+    /// Removes from the host what the last activation left there, if we died or the connection
+    /// broke before that was done.
+    pub async fn sweep(&self, memory: &mut Memory, seen: &Result<Seen, Unseen>) {
+        let (Ok(seen), Some(id)) = (seen, &memory.leftovers) else {
+            return;
+        };
+        let mut traces = seen.observation.deployments.iter();
+        if traces.any(|trace| trace.id == *id) {
+            // Whether that worked is seen the next time.
+            clean_up(self, &seen.connection, id).await;
+        } else {
+            memory.leftovers = None;
+        }
     }
 
     fn log(&self, memory: &Memory, ended: &Ended) {
@@ -155,8 +189,15 @@ impl Pass {
     /// When the state cannot be read or written.
     pub async fn remember(&self, memory: &Memory) -> Result<(), StoreError> {
         status::remember(&self.world.store, &self.host, memory).await?;
+        self.show().await
+    }
+
+    async fn show(&self) -> Result<(), StoreError> {
         let status = status::of_host(&self.world.store, &self.host, &self.config).await?;
-        self.world.metrics.show_host(&status);
+        // It may have left the fleet while we were busy with it.
+        if self.world.setup().host(&self.host).is_some() {
+            self.world.metrics.show_host(&status);
+        }
         Ok(())
     }
 }

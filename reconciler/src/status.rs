@@ -26,9 +26,13 @@ pub async fn memory(store: &Store, host: &HostName) -> Result<Memory, StoreError
 /// # Errors
 /// When the store cannot be written.
 pub async fn remember(store: &Store, host: &HostName, memory: &Memory) -> Result<(), StoreError> {
+    store.remember(host, &document(memory)).await
+}
+
+/// What the loop remembers of a host, as the store keeps it.
+pub fn document(memory: &Memory) -> String {
     // Plain data with string keys always has a JSON form.
-    let document = serde_json::to_string(memory).unwrap_or_default();
-    store.remember(host, &document).await
+    serde_json::to_string(memory).unwrap_or_default()
 }
 
 /// What is known of the whole fleet.

@@ -147,8 +147,10 @@ async fn an_end_leaves_the_deployment_in_flight_when_its_entry_cannot_be_recorde
         .unwrap_err();
     assert!(fresh.unfinished_on(&host("a")).await.unwrap().is_some());
     assert_eq!(fresh.memory(&host("a")).await.unwrap(), None);
-    let error = fresh.append_and_remember(&ended(), &host("a"), "{}");
-    error.await.unwrap_err();
+    fresh
+        .append_and_remember(&ended(), &host("a"), "{}")
+        .await
+        .unwrap_err();
     assert_eq!(fresh.memory(&host("a")).await.unwrap(), None);
 }
 
@@ -166,8 +168,10 @@ async fn an_end_and_what_follows_from_it_are_recorded_together_or_not_at_all() {
         .await
         .unwrap_err();
     assert!(fresh.unfinished_on(&host("a")).await.unwrap().is_some());
-    let error = fresh.append_and_remember(&ended(), &host("a"), &too_long);
-    error.await.unwrap_err();
+    fresh
+        .append_and_remember(&ended(), &host("a"), &too_long)
+        .await
+        .unwrap_err();
     let nothing = fresh.history(&HistoryFilter::default()).await.unwrap();
     assert!(nothing.is_empty(), "{nothing:?}");
 
