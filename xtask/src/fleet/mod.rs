@@ -4,6 +4,7 @@
 //! power cut. Whoever [`Fleet::boot`]s a fleet owns it: it is gone when the owner is, however that ends. Others
 //! [`Fleet::attach`] by the file that the owner wrote, or [`Fleet::obtain`] what is there.
 
+mod distance;
 mod host;
 mod keys;
 pub mod layers;
@@ -13,11 +14,13 @@ mod network;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
+pub use distance::Distance;
 pub use host::{Activation, Host, Lease, count_begun, read_offline};
 pub use keys::generate as generate_key;
 pub use network::{Cable, controller_address};
@@ -67,6 +70,7 @@ impl Fleet {
     /// When this machine lacks something ([`crate::bootstrap`]) or a host does not boot.
     pub fn boot(names: &[&str]) -> Result<Self> {
         crate::bootstrap::require_root()?;
+        crate::bootstrap::raise_limits()?;
         let layers = layers::layers()?;
         let claim = Claim::new()?;
         let directory = claim.directory();
@@ -135,15 +139,23 @@ impl Fleet {
         })
     }
 
-    /// Attaches to the fleet that [`FLEET_VARIABLE`] names, or else boots one of all [`HOSTS`].
+    /// Attaches to the fleet that [`FLEET_VARIABLE`] names, or else boots one of all [`HOSTS`], which everybody in
+    /// this process shares until the last of them drops it.
     ///
     /// # Errors
     /// As [`Fleet::attach`] and [`Fleet::boot`].
-    pub fn obtain() -> Result<Self> {
-        match std::env::var_os(FLEET_VARIABLE) {
-            Some(file) => Self::attach(Path::new(&file)),
-            None => Self::boot(&HOSTS),
+    pub fn obtain() -> Result<Arc<Self>> {
+        static SHARED: Mutex<Weak<Fleet>> = Mutex::new(Weak::new());
+        if let Some(file) = std::env::var_os(FLEET_VARIABLE) {
+            return Ok(Arc::new(Self::attach(Path::new(&file))?));
         }
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fleet) = shared.upgrade() {
+            return Ok(fleet);
+        }
+        let fleet = Arc::new(Self::boot(&HOSTS)?);
+        *shared = Arc::downgrade(&fleet);
+        Ok(fleet)
     }
 
     /// The file that describes this fleet.
@@ -236,6 +248,7 @@ impl Plan<'_> {
                 namespace: network_name(self.number, self.name),
                 veth: network_name(self.number, &format!("h{}", self.index)),
                 bridge: self.bridge.to_owned(),
+                mac: network::host_mac(self.number, self.index),
             },
             host_key: self.settle_in(&root)?,
             directory,

@@ -24,6 +24,17 @@ pub fn host_address(number: u8, index: u8) -> Ipv4Addr {
     Ipv4Addr::new(NETWORK.0, NETWORK.1, number, 11 + index)
 }
 
+/// The hardware address of that host: locally administered, and nobody else's on this machine.
+#[must_use]
+pub fn host_mac(number: u8, index: u8) -> String {
+    format!(
+        "02:00:{:02x}:{:02x}:{number:02x}:{:02x}",
+        NETWORK.0,
+        NETWORK.1,
+        11 + index
+    )
+}
+
 /// Makes the bridge and gives this machine an address on it.
 ///
 /// # Errors
@@ -51,6 +62,9 @@ pub struct Cable {
     pub veth: String,
     /// The bridge that the cable is plugged into.
     pub bridge: String,
+    /// The hardware address of `eth0`. It outlives a power cut, as a real one does: with another, nobody would reach
+    /// the host until what they remember of the old one has expired.
+    pub mac: String,
 }
 
 impl Cable {
@@ -74,6 +88,8 @@ impl Cable {
             "peer",
             "name",
             "eth0",
+            "address",
+            &self.mac,
             "netns",
             &self.namespace,
         ])?;

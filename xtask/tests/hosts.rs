@@ -1,0 +1,350 @@
+//! The hosts of the test bed behave as the product's tests take for granted.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use xtask::flake::{Cut, Exit, Hang, Lock, Marker, System};
+use xtask::fleet::{Fleet, Host, count_begun};
+use xtask::forge::{Forge, Repository};
+use xtask::process::{finish, run};
+
+/// A repository with systems for a host, and what they build to.
+struct Bench {
+    _forge: Forge,
+    repository: Repository,
+}
+
+impl Bench {
+    fn new() -> Result<Self> {
+        let forge = Forge::start()?;
+        let repository = forge.create("infra-team/infra")?;
+        Ok(Self {
+            _forge: forge,
+            repository,
+        })
+    }
+
+    /// Builds a system and copies it to a host, by hand.
+    fn put(&self, host: &Host, system: System) -> Result<String> {
+        self.repository.write_systems(&[(&host.name, system)])?;
+        let revision = self.repository.commit("A system")?;
+        let toplevel = self.repository.toplevel(&host.name, &revision)?;
+        let ssh = format!("-F {}", host.ssh_config.display());
+        let store = format!("ssh://{}", host.root_alias);
+        run(Command::new("nix").env("NIX_SSHOPTS", ssh).args([
+            "copy",
+            "--no-check-sigs",
+            "--to",
+            &store,
+            &toplevel,
+        ]))?;
+        Ok(toplevel)
+    }
+}
+
+/// Runs a toplevel's `switch-to-configuration`; gives its exit code.
+fn activate(host: &Host, toplevel: &str, action: &str) -> Result<Option<i32>> {
+    Ok(host
+        .try_console(&format!(
+            "{toplevel}/bin/switch-to-configuration {action} < /dev/null > /dev/null 2>&1"
+        ))?
+        .status
+        .code())
+}
+
+#[test]
+fn hosts_are_reached_as_two_users_and_their_units_inherit_only_systemds_programs() -> Result<()> {
+    let fleet = Fleet::obtain()?;
+    let hosts = fleet.lease(&["lazyworkhorse"])?;
+    let host = &hosts[0];
+    assert_eq!(host.ssh("id -un")?.trim(), "root");
+    assert_eq!(
+        host.ssh_as("lazyworkhorse", "id -un; sudo -n id -un")?,
+        "ai-worker\nroot\n"
+    );
+    assert_eq!(host.ssh("systemctl is-system-running")?.trim(), "running");
+    let unit = "systemd-run --quiet --pipe --wait /bin/sh -c";
+    assert!(host.ssh(&format!("{unit} 'command -v systemctl'")).is_ok());
+    assert!(host.ssh(&format!("{unit} 'command -v readlink'")).is_err());
+    // The current system's own programs are what such a unit is left with.
+    assert!(host.ssh(&format!("{unit} 'PATH=/run/current-system/sw/bin; readlink -f / && nix-env --version && flock --version'")).is_ok());
+    Ok(())
+}
+
+#[test]
+fn an_untrusted_user_cannot_copy_unsigned_paths_to_the_host_that_wants_signatures() -> Result<()> {
+    let fleet = Fleet::obtain()?;
+    let hosts = fleet.lease(&["lazyworkhorse"])?;
+    let bench = Bench::new()?;
+    bench
+        .repository
+        .write_systems(&[("lazyworkhorse", System::new("unsigned"))])?;
+    let revision = bench.repository.commit("A system")?;
+    let toplevel = bench.repository.toplevel("lazyworkhorse", &revision)?;
+    let ssh = format!("-F {}", hosts[0].ssh_config.display());
+    let mut copy = Command::new("nix");
+    copy.env("NIX_SSHOPTS", ssh).args([
+        "copy",
+        "--no-check-sigs",
+        "--to",
+        "ssh://lazyworkhorse",
+        &toplevel,
+    ]);
+    assert!(!finish(&mut copy)?.status.success());
+    Ok(())
+}
+
+#[test]
+fn a_switch_moves_the_system_its_unit_and_the_boot_default_and_a_power_cut_keeps_them() -> Result<()>
+{
+    let fleet = Fleet::obtain()?;
+    let hosts = fleet.lease(&["spare"])?;
+    let (host, bench) = (&hosts[0], Bench::new()?);
+    let tested = bench.put(host, System::new("tested"))?;
+    assert_eq!(activate(host, &tested, "test")?, Some(0));
+    assert_eq!(
+        (host.running_toplevel()?, host.marker()?),
+        (tested.clone(), Some("tested".to_owned()))
+    );
+    assert_eq!(host.boot_default()?, host.base_toplevel);
+    host.power_cut()?;
+    assert!(!host.is_on()?);
+    host.power_on()?;
+    assert_eq!(host.running_toplevel()?, host.base_toplevel);
+
+    host.console(&format!(
+        "nix-env -p /nix/var/nix/profiles/system --set {tested}"
+    ))?;
+    assert_eq!(activate(host, &tested, "boot")?, Some(0));
+    assert_eq!(host.running_toplevel()?, host.base_toplevel);
+    host.power_cut()?;
+    host.power_on()?;
+    host.wait_for_login()?;
+    assert_eq!(
+        (host.running_toplevel()?, host.booted_toplevel()?),
+        (tested.clone(), tested.clone())
+    );
+    let log = host.activations()?;
+    assert_eq!(
+        (
+            count_begun(&log, "test", &tested),
+            count_begun(&log, "boot", &tested)
+        ),
+        (1, 1)
+    );
+    host.reset()?;
+    assert_eq!(host.booted_toplevel()?, host.base_toplevel);
+    Ok(())
+}
+
+#[test]
+fn exit_codes_come_with_what_they_mean_for_the_host() -> Result<()> {
+    let fleet = Fleet::obtain()?;
+    let hosts = fleet.lease(&["uConsole"])?;
+    let (host, bench) = (&hosts[0], Bench::new()?);
+    let base = host.base_toplevel.clone();
+    for (exit, code, moves) in [
+        (Exit::ChecksRefuse, 1, false),
+        (Exit::NeedsReboot, 100, false),
+        (Exit::ActivationFails, 2, true),
+        (Exit::UnitsFail, 4, true),
+        (Exit::Panics, 101, true),
+    ] {
+        host.reset()?;
+        let toplevel = bench.put(
+            host,
+            System {
+                exit,
+                ..System::new(&format!("exit-{code}"))
+            },
+        )?;
+        assert_eq!(activate(host, &toplevel, "test")?, Some(code));
+        assert_eq!(
+            host.running_toplevel()?,
+            if moves { toplevel } else { base.clone() },
+            "{exit:?}"
+        );
+    }
+    // The panic came between stopping and starting units: they are on the list, and the next run takes them up.
+    assert_eq!(
+        host.console("cat /run/nixos/start-list")?.trim(),
+        "testbed-marker.service"
+    );
+    assert_eq!(host.marker()?, None);
+    let good = bench.put(host, System::new("good"))?;
+    assert_eq!(activate(host, &good, "test")?, Some(0));
+    assert_eq!(host.marker()?.as_deref(), Some("good"));
+    Ok(())
+}
+
+#[test]
+fn failed_units_inhibitors_and_a_new_init_interface_are_noticed_by_themselves() -> Result<()> {
+    let fleet = Fleet::obtain()?;
+    let hosts = fleet.lease(&["uConsole"])?;
+    let (host, bench) = (&hosts[0], Bench::new()?);
+    let failing = bench.put(
+        host,
+        System {
+            marker: Marker::Fails,
+            ..System::new("failing")
+        },
+    )?;
+    assert_eq!(activate(host, &failing, "test")?, Some(4));
+    assert!(
+        host.console("systemctl --failed --no-legend")?
+            .contains("testbed-marker")
+    );
+    let one = bench.put(
+        host,
+        System {
+            inhibitors: "{\"dbus\":\"one\"}".to_owned(),
+            ..System::new("one")
+        },
+    )?;
+    let two = bench.put(
+        host,
+        System {
+            inhibitors: "{\"dbus\":\"two\"}".to_owned(),
+            ..System::new("two")
+        },
+    )?;
+    assert_eq!(activate(host, &one, "test")?, Some(0));
+    assert_eq!(activate(host, &two, "test")?, Some(1));
+    assert_eq!(activate(host, &two, "boot")?, Some(0));
+    let other = bench.put(
+        host,
+        System {
+            init_interface: "systemd 300".to_owned(),
+            ..System::new("other")
+        },
+    )?;
+    assert_eq!(activate(host, &other, "test")?, Some(100));
+    assert_eq!(host.running_toplevel()?, one);
+    Ok(())
+}
+
+#[test]
+fn one_kind_of_activation_waits_for_the_lock_and_the_other_exits_11() -> Result<()> {
+    let fleet = Fleet::obtain()?;
+    let hosts = fleet.lease(&["spare"])?;
+    let (host, bench) = (&hosts[0], Bench::new()?);
+    let waiting = bench.put(host, System::new("waiting"))?;
+    let failing = bench.put(
+        host,
+        System {
+            lock: Lock::Fail,
+            ..System::new("failing")
+        },
+    )?;
+    host.console("mkdir -p /run/nixos; systemd-run --quiet /usr/bin/flock /run/nixos/switch-to-configuration.lock /usr/bin/sleep 2")?;
+    host.console(
+        "until ! flock -n /run/nixos/switch-to-configuration.lock true; do sleep 0.05; done",
+    )?;
+    assert_eq!(activate(host, &failing, "test")?, Some(11));
+    assert_eq!(host.running_toplevel()?, host.base_toplevel);
+    assert_eq!(activate(host, &waiting, "test")?, Some(0));
+    assert_eq!(host.running_toplevel()?, waiting);
+    Ok(())
+}
+
+#[test]
+fn whatever_a_bad_system_cuts_is_noticed_outside_and_put_right_by_a_good_one() -> Result<()> {
+    let fleet = Fleet::obtain()?;
+    let hosts = fleet.lease(&["uConsole"])?;
+    let (host, bench) = (&hosts[0], Bench::new()?);
+    for cut in [Cut::Link, Cut::Address, Cut::Firewall, Cut::Sshd, Cut::Keys] {
+        let bad = bench.put(
+            host,
+            System {
+                cut: Some(cut),
+                ..System::new(&format!("{cut:?}"))
+            },
+        )?;
+        assert_eq!(activate(host, &bad, "test")?, Some(0), "{cut:?}");
+        let login = finish(Command::new("ssh").arg("-F").arg(&host.ssh_config).args([
+            "-o",
+            "ConnectTimeout=1",
+            &host.root_alias,
+            "true",
+        ]))?;
+        assert!(!login.status.success(), "{cut:?} lets one in");
+        let base = host.base_toplevel.clone();
+        assert_eq!(activate(host, &base, "test")?, Some(0), "{cut:?}");
+        host.wait_for_login()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_hung_activation_keeps_the_lock_and_a_reset_ends_it() -> Result<()> {
+    let fleet = Fleet::obtain()?;
+    let hosts = fleet.lease(&["spare"])?;
+    let (host, bench) = (&hosts[0], Bench::new()?);
+    let bad = bench.put(
+        host,
+        System {
+            hang: Some(Hang::Stop),
+            ..System::new("hung")
+        },
+    )?;
+    host.console(&format!(
+        "systemd-run --quiet --unit=reconcile-hung {bad}/bin/switch-to-configuration test"
+    ))?;
+    xtask::wait::wait_until(
+        "the hang",
+        Duration::from_secs(10),
+        || host.activations(),
+        |log| log.iter().any(|one| one.event == "hang stop"),
+    )?;
+    assert!(
+        !host
+            .try_console("flock -n /run/nixos/switch-to-configuration.lock true")?
+            .status
+            .success()
+    );
+    host.reset()?;
+    assert_eq!(
+        host.console("systemctl list-units --all --no-legend 'reconcile-*'")?,
+        ""
+    );
+    assert!(host.activations()?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn an_unplugged_host_loses_packets_but_not_itself() -> Result<()> {
+    let fleet = Fleet::obtain()?;
+    let hosts = fleet.lease(&["cyt-pi"])?;
+    let host = &hosts[0];
+    host.cut_network()?;
+    let start = Instant::now();
+    let login = finish(Command::new("ssh").arg("-F").arg(&host.ssh_config).args([
+        "-o",
+        "ConnectTimeout=1",
+        &host.root_alias,
+        "true",
+    ]))?;
+    assert!(!login.status.success() && start.elapsed() >= Duration::from_millis(900));
+    assert_eq!(host.console("cat /etc/hostname")?.trim(), "cyt-pi");
+    host.restore_network()?;
+    host.wait_for_login()
+}
+
+#[test]
+fn distance_makes_round_trips_longer() -> Result<()> {
+    let fleet = Fleet::obtain()?;
+    let far = fleet.far_away(Duration::from_millis(60))?;
+    let start = Instant::now();
+    run(Command::new("ssh")
+        .arg("-F")
+        .arg(far.ssh_config())
+        .args(["cyt-pi", "true"]))?;
+    // A login is never done in fewer than five round trips.
+    assert!(
+        start.elapsed() >= Duration::from_millis(300),
+        "{:?}",
+        start.elapsed()
+    );
+    Ok(())
+}
