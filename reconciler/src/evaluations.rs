@@ -118,7 +118,7 @@ fn join_or_start(
     let shared = run(
         Arc::clone(world),
         Arc::clone(repository),
-        Arc::clone(&setup.builds),
+        Arc::clone(&setup.evaluations),
         wanted,
     )
     .boxed()
@@ -138,11 +138,11 @@ fn join_or_start(
 async fn run(
     world: Arc<World>,
     repository: Arc<Repository>,
-    builds: Arc<tokio::sync::Semaphore>,
+    permits: Arc<tokio::sync::Semaphore>,
     wanted: Wanted,
 ) -> Results {
     // The semaphore is never closed.
-    let _permit = builds.acquire().await;
+    let _permit = permits.acquire().await;
     let began = Instant::now();
     let source = FlakeSource {
         mirror: repository.mirror.directory().to_owned(),

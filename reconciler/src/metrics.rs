@@ -199,9 +199,10 @@ impl Metrics {
         self.host.show(status);
     }
 
-    /// Removes every gauge of a host that left the fleet.
+    /// Removes every series of a host that left the fleet.
     pub fn forget_host(&self, host: &HostName) {
         self.host.forget(host);
+        host::remove_series(&self.deployments, host.as_ref());
     }
 
     /// Counts a deployment that ended.
@@ -255,4 +256,71 @@ impl Metrics {
 )]
 fn seconds(at: Timestamp) -> f64 {
     at.as_millisecond() as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use deploy::Action;
+
+    use super::*;
+
+    fn status(host: &str) -> HostStatus {
+        HostStatus {
+            host: host.parse().unwrap(),
+            repository: "infra-team/infra".parse().unwrap(),
+            branch: "main".parse().unwrap(),
+            branch_state: None,
+            policy: "enforce".into(),
+            action: Action::Switch,
+            desired_revision: Some("a".repeat(40).parse().unwrap()),
+            desired_toplevel: None,
+            running_toplevel: None,
+            drift: None,
+            drifted_since: None,
+            outcome: None,
+            outcome_at: None,
+            consecutive_failures: 0,
+            next_attempt: None,
+            last_seen: None,
+            unreachable: None,
+            last_converged: None,
+            failed_units: Vec::new(),
+            reboot_required: Vec::new(),
+            suspended: None,
+            pinned_by: None,
+        }
+    }
+
+    fn text(metrics: &Metrics) -> String {
+        String::from_utf8(metrics.text().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn every_series_of_a_host_that_left_the_fleet_goes_away() {
+        let metrics = Metrics::new().unwrap();
+        let gone = status("gone");
+        metrics.show_host(&gone);
+        metrics.show_host(&status("stays"));
+        metrics.deployment_ended(&gone.host, "switch", &Outcome::Converged);
+        assert!(text(&metrics).contains("host=\"gone\""));
+        metrics.forget_host(&gone.host);
+        assert!(!text(&metrics).contains("host=\"gone\""));
+        assert!(text(&metrics).contains("host=\"stays\""));
+    }
+
+    #[test]
+    fn a_host_has_one_info_series_at_a_time() {
+        let metrics = Metrics::new().unwrap();
+        let mut host = status("cyt-pi");
+        metrics.show_host(&host);
+        host.desired_revision = Some("b".repeat(40).parse().unwrap());
+        metrics.show_host(&host);
+        let lines = text(&metrics);
+        let infos: Vec<&str> = lines
+            .lines()
+            .filter(|line| line.starts_with("reconcile_host_info{"))
+            .collect();
+        assert_eq!(infos.len(), 1, "{infos:?}");
+        assert!(infos[0].contains("bbbb"), "{infos:?}");
+    }
 }

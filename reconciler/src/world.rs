@@ -57,7 +57,10 @@ pub struct Setup {
     pub connections: Connections,
     /// The repositories, by name.
     pub repositories: BTreeMap<RepositoryName, Arc<Repository>>,
-    /// Evaluations and builds that may run at once.
+    /// Evaluations that may run at once. Not the builds' permits: hours of building for one host
+    /// must not keep another from being looked at.
+    pub evaluations: Arc<Semaphore>,
+    /// Builds that may run at once.
     pub builds: Arc<Semaphore>,
     /// Copies that may run at once.
     pub copies: Arc<Semaphore>,
@@ -272,6 +275,7 @@ impl Setup {
         Ok(Self {
             connections,
             repositories,
+            evaluations: semaphore(limits.builds, |setup| &setup.evaluations),
             builds: semaphore(limits.builds, |setup| &setup.builds),
             copies: semaphore(limits.copies, |setup| &setup.copies),
             activations: semaphore(limits.activations, |setup| &setup.activations),

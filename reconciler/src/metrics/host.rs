@@ -3,7 +3,7 @@
 use deploy::RebootReason;
 use desired_state::HostName;
 use jiff::Timestamp;
-use prometheus::core::Collector as _;
+use prometheus::core::{Collector as _, MetricVec, MetricVecBuilder};
 use prometheus::{GaugeVec, IntGaugeVec, Opts, Registry};
 
 use super::{register, seconds};
@@ -170,8 +170,8 @@ impl HostMetrics {
 }
 
 /// Removes the series of one host, whatever its other labels are.
-fn remove_series(gauge: &IntGaugeVec, host: &str) {
-    for family in gauge.collect() {
+pub(super) fn remove_series<B: MetricVecBuilder>(metrics: &MetricVec<B>, host: &str) {
+    for family in metrics.collect() {
         for metric in family.get_metric() {
             let labels: std::collections::HashMap<&str, &str> = metric
                 .get_label()
@@ -180,7 +180,7 @@ fn remove_series(gauge: &IntGaugeVec, host: &str) {
                 .collect();
             if labels.get("host") == Some(&host) {
                 // Gone already is as good.
-                let _ = gauge.remove(&labels);
+                let _ = metrics.remove(&labels);
             }
         }
     }
