@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use xtask::chores::bench::{self, Measuring};
 use xtask::chores::demo::{self, Afterwards};
 use xtask::chores::test::{self, Suite};
 use xtask::chores::{hosts, star};
@@ -32,8 +33,17 @@ enum Chore {
         #[arg(long)]
         once: bool,
     },
+    /// Measure what the product costs, beside a pipeline written by hand.
+    Bench {
+        /// This program is the release that measures.
+        #[arg(long, hide = true)]
+        here: bool,
+    },
     /// Boot the test bed's hosts and keep them until Ctrl-C.
-    Hosts,
+    Hosts {
+        /// Their names; without any, all four.
+        names: Vec<String>,
+    },
     /// Install what the test bed needs (Debian, as root).
     Bootstrap,
     /// Check who depends on whom.
@@ -56,7 +66,12 @@ fn main() -> Result<()> {
         } else {
             Afterwards::Stay
         }),
-        Chore::Hosts => hosts::hosts(),
+        Chore::Bench { here } => bench::bench(if here {
+            Measuring::Here
+        } else {
+            Measuring::Release
+        }),
+        Chore::Hosts { names } => hosts::hosts(&names),
         Chore::Bootstrap => bootstrap::bootstrap(),
         Chore::Star => star::check(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")),
         Chore::Sweep => claim::sweep_leftovers(),

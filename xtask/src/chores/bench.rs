@@ -1,1 +1,66 @@
-//! `cargo xtask bench`: how long things take, on hosts as far away as real ones. Not written yet.
+//! `cargo xtask bench`: what the product costs, as ratios to something run beside it.
+
+mod idle;
+mod push;
+
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+
+use crate::bootstrap;
+
+/// Which program measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measuring {
+    /// This one builds the release of everything first, and hands over to it.
+    Release,
+    /// This one is that release.
+    Here,
+}
+
+/// Measures and prints. Fails when a bound is not kept.
+///
+/// # Errors
+/// When something does not work, or a bound is not kept.
+pub fn bench(measuring: Measuring) -> Result<()> {
+    if measuring == Measuring::Release {
+        return hand_over_to_release();
+    }
+    bootstrap::bootstrap()?;
+    let push = push::measure()?;
+    let idle = idle::measure()?;
+    say(&push.text());
+    say(&idle.text());
+    ensure!(push.is_kept() && idle.is_kept(), "a bound is not kept");
+    Ok(())
+}
+
+fn hand_over_to_release() -> Result<()> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let status = Command::new("cargo")
+        .current_dir(&workspace)
+        .args(["build", "--quiet", "--release", "--workspace", "--bins"])
+        .status()?;
+    ensure!(status.success(), "the release does not build");
+    // Only returns when it cannot be started.
+    let error = Command::new(workspace.join("target/release/xtask"))
+        .args(["bench", "--here"])
+        .exec();
+    Err(error.into())
+}
+
+/// The middle one of an odd number of measurements.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "a chore talks to the person who started it"
+)]
+fn say(what: &str) {
+    println!("{what}");
+}

@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::bootstrap;
 use crate::fleet::{FLEET_VARIABLE, Fleet, HOSTS};
 
-/// Boots the fleet and keeps it until Ctrl-C. Its first line can be given to a shell as it is.
+/// Boots hosts, all of them if none is named, and keeps them until Ctrl-C. Its first line can be given to a shell as it is.
 ///
 /// # Errors
 /// When a host does not boot.
@@ -16,9 +16,10 @@ use crate::fleet::{FLEET_VARIABLE, Fleet, HOSTS};
     clippy::print_stderr,
     reason = "a chore talks to the person who started it"
 )]
-pub fn hosts() -> Result<()> {
+pub fn hosts(names: &[String]) -> Result<()> {
     bootstrap::bootstrap()?;
-    let fleet = Fleet::boot(&HOSTS)?;
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let fleet = Fleet::boot(if names.is_empty() { &HOSTS } else { &names })?;
     println!("{FLEET_VARIABLE}={}", fleet.file().display());
     if std::io::stderr().is_terminal() {
         for host in fleet.description().hosts.values() {
