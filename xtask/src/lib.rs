@@ -38,7 +38,7 @@
 //! - [`forge`]: repositories, webhooks, deliveries that are sent, lost, repeated; git over SSH with a deploy key.
 //! - [`daemon`]: `reconcile serve`, its config, metrics, log and command line.
 //! - [`proxy`]: distance. [`wait`]: waiting for conditions. [`claim`]: why nothing is left behind.
-//! - [`bootstrap`], [`chores`]: what `cargo xtask` does.
+//! - [`bootstrap`], [`workspace`], [`chores`]: what `cargo xtask` does.
 //!
 //! # Rules
 //!
@@ -57,3 +57,4 @@ pub mod http;
 pub mod process;
 pub mod proxy;
 pub mod wait;
+pub mod workspace;

@@ -1,6 +1,7 @@
 //! Chores, as `cargo xtask <chore>`.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -9,7 +10,7 @@ use xtask::chores::demo::{self, Afterwards};
 use xtask::chores::test::{self, Suite};
 use xtask::chores::{hosts, star};
 use xtask::forge::{self, RECEIVE_CHORE};
-use xtask::{bootstrap, claim};
+use xtask::{bootstrap, claim, workspace};
 
 /// Chores of the project.
 #[derive(Parser)]
@@ -58,7 +59,26 @@ enum Chore {
     },
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What went wrong in one sentence, without the stack that `RUST_BACKTRACE` would add.
+#[expect(
+    clippy::print_stderr,
+    reason = "a chore talks to the person who started it"
+)]
+fn complain(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
+}
+
+fn run() -> Result<()> {
     match Arguments::parse().chore {
         Chore::Test { full } => test::test(if full { Suite::Full } else { Suite::Usual }),
         Chore::Demo { once } => demo::demo(if once {
@@ -73,7 +93,7 @@ fn main() -> Result<()> {
         }),
         Chore::Hosts { names } => hosts::hosts(&names),
         Chore::Bootstrap => bootstrap::bootstrap(),
-        Chore::Star => star::check(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")),
+        Chore::Star => star::check(&workspace::root()),
         Chore::Sweep => claim::sweep_leftovers(),
         Chore::ForgeReceive { repository } => forge::receive(&repository, std::io::stdin().lock()),
     }

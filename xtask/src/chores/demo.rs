@@ -11,6 +11,7 @@ use crate::daemon::Daemon;
 use crate::flake::System;
 use crate::fleet::{Fleet, Host};
 use crate::forge::{Forge, Repository};
+use crate::workspace;
 
 /// The demo's hosts: the first user's.
 const HOSTS: [&str; 3] = ["lazyworkhorse", "cyt-pi", "uConsole"];
@@ -34,6 +35,7 @@ pub enum Afterwards {
 pub fn demo(afterwards: Afterwards) -> Result<()> {
     bootstrap::bootstrap()?;
     let status = Command::new("cargo")
+        .current_dir(workspace::root())
         .args(["build", "--quiet", "--package", "reconciler", "--bins"])
         .status()?;
     ensure!(status.success(), "the daemon does not build");

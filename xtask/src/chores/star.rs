@@ -93,15 +93,16 @@ fn bans(text: &str) -> Result<Vec<Ban>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workspace::root;
 
     #[test]
     fn the_crates_are_a_star() -> Result<()> {
-        check(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+        check(&root())
     }
 
     #[test]
     fn a_leaf_that_uses_what_is_not_its_own_is_named() -> Result<()> {
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let workspace = root();
         let metadata = MetadataCommand::new()
             .manifest_path(workspace.join("Cargo.toml"))
             .no_deps()

@@ -10,6 +10,7 @@ use super::star;
 use crate::bootstrap;
 use crate::fleet::{FLEET_VARIABLE, Fleet, HOSTS};
 use crate::process::finish;
+use crate::workspace::root;
 
 /// Which tests run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +39,7 @@ struct Count {
 )]
 pub fn test(suite: Suite) -> Result<()> {
     bootstrap::bootstrap()?;
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let workspace = root();
     step("format", cargo(&workspace, &["fmt", "--all", "--check"]))?;
     step(
         "lints",

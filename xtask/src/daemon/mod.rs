@@ -6,11 +6,11 @@ mod metrics;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -23,6 +23,7 @@ use crate::forge::{Forge, Hook, Repository, free_port};
 use crate::http::{self, Answer};
 use crate::process::{finish, said, tail};
 use crate::wait::{Seen, wait_for, wait_until};
+use crate::workspace::binary;
 
 /// How long the daemon may take from its start to `/readyz`: it opens its store and clones a small repository.
 const READY: Duration = Duration::from_secs(30);
@@ -69,10 +70,14 @@ impl Daemon {
             forge.deploy_key().display(),
             forge.known_hosts().display()
         );
-        let ssh_config = hosts
-            .first()
-            .map(|host| host.ssh_config.clone())
-            .unwrap_or_else(|| "/dev/null".into());
+        let ssh_config = match hosts.first() {
+            Some(host) => host.ssh_config.clone(),
+            None => {
+                let empty = folder.join("ssh_config");
+                fs::write(&empty, "")?;
+                empty
+            }
+        };
         let config = Config {
             state_directory: folder.join("state"),
             webhook,
@@ -362,7 +367,14 @@ impl Daemon {
     }
 
     fn reconcile(&self) -> Result<Command> {
-        Ok(Command::new(binary("reconcile")?))
+        let mut command = Command::new(binary("reconcile")?);
+        // What begins so sets a key of its configuration; this test's own surroundings must not.
+        for (name, _) in std::env::vars_os() {
+            if name.as_encoded_bytes().starts_with(b"RECONCILE_") {
+                command.env_remove(name);
+            }
+        }
+        Ok(command)
     }
 }
 
@@ -384,27 +396,4 @@ fn destinations(host: &Host) -> String {
         "destinations = [\"{}\", {{ ssh = \"{}\", sudo = true }}]",
         host.root_alias, host.worker_alias
     )
-}
-
-/// A binary of this workspace: beside this program, or where cargo puts it for a test.
-///
-/// # Errors
-/// When it is not built.
-pub fn binary(name: &str) -> Result<PathBuf> {
-    let own = std::env::current_exe()?;
-    let folder = own.parent().context("a program without a folder")?;
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
-    let places = [
-        folder.join(name),
-        folder.join("..").join(name),
-        target.join("debug").join(name),
-        target.join("release").join(name),
-    ];
-    match places.into_iter().find(|path| path.is_file()) {
-        Some(path) => Ok(path.canonicalize()?),
-        None => bail!(
-            "there is no {name} beside {}: run `cargo build --workspace` first",
-            own.display()
-        ),
-    }
 }

@@ -21,7 +21,7 @@ pub use repository::Repository;
 pub use sshd::free_port;
 
 use crate::claim::Claim;
-use crate::daemon::binary;
+use crate::workspace::binary;
 
 /// Where a post-receive writes what went wrong; git itself does not mind how it ends.
 const HOOK_ERRORS: &str = "testbed-errors";
