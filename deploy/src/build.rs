@@ -199,6 +199,7 @@ impl BuildError {
             &own,
             &[
                 "cannot build missing derivation",
+                "failed to obtain derivation of",
                 "build of missing derivation",
                 "don't know how to build",
             ],
@@ -218,6 +219,9 @@ impl BuildError {
                 system: system.to_owned(),
                 detail: diagnosis::summary(stderr),
             };
+        }
+        if diagnosis::needs_another_machine(&own) {
+            return Self::PartUnsupported { detail: own };
         }
         if let Some(builder) = diagnosis::failed_builder(stderr) {
             let told = format!("{}\n{own}", builder.log);
@@ -248,16 +252,6 @@ impl BuildError {
                     log,
                 }
             };
-        }
-        if diagnosis::has_any(
-            &own,
-            &[
-                "is required to build '",
-                "required system or feature not available",
-                "Required system:",
-            ],
-        ) {
-            return Self::PartUnsupported { detail: own };
         }
         if let Some(cause) = diagnosis::fetch(stderr) {
             return Self::SourceFetch {
@@ -494,7 +488,7 @@ mod tests {
     use crate::nix::diagnosis::tests::{failed, recorded};
 
     #[test]
-    fn every_recorded_failure_of_two_versions_of_nix_is_named() {
+    fn every_recorded_failure_of_three_versions_of_nix_is_named() {
         let expected = [
             ("fails ", "BuilderFailed", "line 14", false),
             (
@@ -536,7 +530,7 @@ mod tests {
             ),
             ("daemon", "Nix", "start nix-daemon", true),
         ];
-        for version in ["2.8.0", "2.26.3"] {
+        for version in ["2.8.0", "2.26.3", "2.34.8"] {
             for (case, kind, words, worth_retrying) in expected {
                 let error = BuildError::of(
                     &recorded("build", version, case),

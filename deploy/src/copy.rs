@@ -8,7 +8,7 @@ use crate::destination::Sudo;
 use crate::nix::environment::{self, Variable};
 use crate::nix::{arguments, diagnosis};
 use crate::runner::Nix;
-use crate::ssh::{Connection, RemoteCommand, SessionPermit, SshError};
+use crate::ssh::{Connection, Privilege, RemoteCommand, SessionPermit, SshError};
 use crate::toplevel::Toplevel;
 use crate::trouble::NixTrouble;
 
@@ -45,7 +45,7 @@ pub enum CopyError {
     },
     /// The host's Nix daemon does not serve this user.
     #[error(
-        "the host's Nix does not serve {address}: set sudo for this destination, or add its user to allowed-users on the host: {detail}"
+        "the host's Nix does not serve {address}: set sudo for this destination, or add its user to allowed-users on the host (and, where the socket's folder has a group, to that): {detail}"
     )]
     NotAllowed {
         /// The destination.
@@ -156,7 +156,10 @@ impl CopyError {
         ]) {
             return Some(Self::NixMissingOnHost { address, detail });
         }
-        if says(&["not allowed to connect to the Nix daemon"]) {
+        if says(&[
+            "not allowed to connect to the Nix daemon",
+            "/daemon-socket/socket': Permission denied",
+        ]) {
             return Some(Self::NotAllowed { address, detail });
         }
         if says(&[
@@ -266,6 +269,7 @@ impl Nix {
 pub async fn is_valid_on(host: &Connection, toplevel: &Toplevel) -> Result<bool, SshError> {
     let check = RemoteCommand::new("/bin/sh")
         .arguments(["-c", CHECK, "sh", toplevel.as_str()])
+        .privilege(Privilege::Root)
         .timeout(CHECK_TIMEOUT);
     Ok(host.run(check).await?.code == 0)
 }

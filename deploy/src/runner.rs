@@ -67,6 +67,8 @@ pub enum InputAccess {
 /// Nix on this machine. Several evaluations, builds and copies may run at once.
 pub struct Nix {
     pub(crate) settings: NixSettings,
+    /// More lines of nix.conf.
+    configuration: String,
     /// What this machine can build for, once it has been asked.
     platforms: Mutex<Option<Platforms>>,
 }
@@ -85,8 +87,18 @@ impl Nix {
     pub fn new(settings: NixSettings) -> Self {
         Self {
             settings,
+            configuration: String::new(),
             platforms: Mutex::new(None),
         }
+    }
+
+    /// Adds lines in the syntax of nix.conf(5), which win over the machine's own; what this crate
+    /// relies on wins over them.
+    #[must_use]
+    pub fn configured(mut self, lines: &str) -> Self {
+        self.configuration.push('\n');
+        self.configuration.push_str(lines);
+        self
     }
 
     /// Runs one of Nix's programs in our environment, with some variables more.
@@ -146,7 +158,7 @@ impl Nix {
             cache: &cache,
             credential_helper: &credential_helper,
             netrc: &netrc,
-            nix_config: &std::env::var("NIX_CONFIG").unwrap_or_default(),
+            nix_config: &(std::env::var("NIX_CONFIG").unwrap_or_default() + &self.configuration),
             git_config_count: std::env::var("GIT_CONFIG_COUNT")
                 .ok()
                 .and_then(|count| count.parse().ok())

@@ -1,8 +1,7 @@
 //! Reads what Nix prints when something failed, and names the cause.
 //!
-//! Nix has no machine-readable errors; the texts here were recorded from 2.8.0 and 2.26.3 (they differ
-//! mainly in the layout of the stack, which is left out), the ones of 2.30 and newer are from its
-//! source (`derivation-building-goal.cc`).
+//! Nix has no machine-readable errors; the texts here were recorded from 2.8.0, 2.26.3 and 2.34.8
+//! (`tests/recorded`), which differ mainly in the layout of the stack, which is left out.
 
 /// At most this many lines of Nix's own error are shown.
 const ERROR_LINES: usize = 15;
@@ -86,7 +85,8 @@ const NOT_FOUND: [&str; 5] = [
     "not our ref",
 ];
 /// What marks a failed fetch, of any cause.
-const FETCH: [&str; 8] = [
+const FETCH: [&str; 9] = [
+    "ailed to fetch git repository",
     "unable to download '",
     "program 'git' failed",
     "Cannot find Git revision",
@@ -293,7 +293,7 @@ pub(crate) fn failed_builder(stderr: &str) -> Option<FailedBuilder> {
     let lines: Vec<&str> = stderr.lines().collect();
     lines.iter().enumerate().find_map(|(index, line)| {
         let line = line.trim_start();
-        // Until 2.29.
+        // Until 2.29, and since then where no log would help.
         if let Some(rest) = line.strip_prefix("error: builder for '") {
             let (derivation, how) = rest.split_once("' ")?;
             let how = how.trim_end_matches([';', ':']).to_owned();
@@ -414,9 +414,13 @@ fn ends_a_block(lines: &[&str]) -> bool {
         .any(|start| text.starts_with(start))
 }
 
-/// `/nix/store/…-source/hosts/a.nix:3:5:` as `hosts/a.nix:3:5`; other places are of no use to a reader.
+/// `/nix/store/…-source/hosts/a.nix:3:5:` (since 2.30 `«git+file:…»/hosts/a.nix:3:5:`) as
+/// `hosts/a.nix:3:5`; other places are of no use to a reader.
 fn in_the_flake(place: &str) -> Option<&str> {
-    let (_, inside) = place.strip_prefix("/nix/store/")?.split_once('/')?;
+    let inside = match place.strip_prefix("/nix/store/") {
+        Some(inside) => inside.split_once('/')?.1,
+        None => place.strip_prefix("«git+file:")?.split_once("»/")?.1,
+    };
     Some(inside.trim_end_matches(':'))
 }
 
@@ -443,6 +447,19 @@ fn cut(line: &str) -> String {
         Some((end, _)) => format!("{} […]", &line[..end]),
         None => line.to_owned(),
     }
+}
+
+/// Whether a derivation needs another machine: another system, or a feature that this one lacks.
+pub(crate) fn needs_another_machine(stderr: &str) -> bool {
+    // The first until 2.29, the others since.
+    has_any(
+        stderr,
+        &[
+            "is required to build '",
+            "Reason: platform mismatch",
+            "Reason: missing system features",
+        ],
+    )
 }
 
 /// Whether any of the signs is in the text.
