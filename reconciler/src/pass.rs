@@ -178,17 +178,31 @@ impl Pass {
             _ => self.remember(&memory).await?,
         }
         let (report, _) = done?;
-        let next = match (&report.outcome, memory.next_attempt) {
+        let next = self.next_look(&report, &memory);
+        Ok((report, next))
+    }
+
+    /// How long until the host is looked at again: its interval, or less where an attempt is due
+    /// before. One that is due but held up, by a suspension say, does not hurry us.
+    fn next_look(&self, report: &Report, memory: &Memory) -> Duration {
+        let interval = self.config.interval;
+        let awaits_attempt = report.outcome.is_some()
+            || matches!(
+                report.decision,
+                Decision::Wait {
+                    why: Why::BackingOff { .. }
+                }
+            );
+        match (&report.outcome, memory.next_attempt) {
             (Some(Outcome::Superseded), _) => Duration::ZERO,
-            (_, Some(due)) => {
+            (_, Some(due)) if awaits_attempt => {
                 let wait = due.duration_since(clock::now());
                 Duration::try_from(wait)
                     .unwrap_or(Duration::ZERO)
-                    .min(self.config.interval)
+                    .min(interval)
             }
-            (_, None) => self.config.interval,
-        };
-        Ok((report, next))
+            _ => interval,
+        }
     }
 
     /// Looks, decides, and deploys if that is the decision. How an attempt ended is in the memory,
@@ -236,10 +250,19 @@ impl Pass {
         let mut report = self.report(decision.clone());
         report.revision = Some(revision.clone());
         if let (Decision::Deploy { .. }, Some(evaluated)) = (&decision, evaluated) {
+            // A build can take hours: what is known by now is to be seen meanwhile.
+            if desired.standing == Standing::Kept {
+                self.remember(memory).await?;
+            }
             let work = deployment::deploy(self, desired, &evaluated, seen.ok());
             let mut ended = work.await?;
             supersede::done(self);
             if ended.outcome == Outcome::Superseded {
+                self.world.metrics.deployment_ended(
+                    &self.host,
+                    desired.target.action.name(),
+                    &ended.outcome,
+                );
                 return Ok((self.superseded(desired), None));
             }
             self.conclude(memory, &mut ended);
@@ -380,11 +403,6 @@ impl Pass {
 
     fn superseded(&self, desired: &Desired) -> Report {
         tracing::info!(host = %self.host, revision = desired.target.revision.short(), "superseded: something newer is wanted");
-        self.world.metrics.deployment_ended(
-            &self.host,
-            desired.target.action.name(),
-            &Outcome::Superseded,
-        );
         let mut report = self.report(Decision::Wait {
             why: Why::NoRevision {
                 detail: "something newer is wanted".into(),
