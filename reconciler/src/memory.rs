@@ -174,12 +174,19 @@ impl Memory {
         self.leftovers = other.leftovers;
     }
 
-    /// Writes down whether the host differs from what is wanted.
+    /// Writes down whether the host differs from what is wanted. One that does not has got over
+    /// what failed before, by whosever hands: when it leaves again, it is brought back at once.
     pub fn note_drift(&mut self, drift: Drift, now: Timestamp) {
         match drift {
             Drift::InSync => {
                 self.drifted_since = None;
                 self.last_converged = Some(now);
+                self.failures = 0;
+                self.next_attempt = None;
+                if self.outcome.as_ref().is_some_and(Outcome::is_failure) {
+                    self.outcome = None;
+                    self.outcome_at = None;
+                }
             }
             Drift::Drifted => {
                 self.drifted_since.get_or_insert(now);
@@ -288,6 +295,27 @@ mod tests {
         assert_eq!(memory.drifted_since, Some(first));
         memory.note_drift(Drift::InSync, Timestamp::from_second(300).unwrap());
         assert_eq!(memory.drifted_since, None);
+    }
+
+    #[test]
+    fn a_host_found_in_sync_has_got_over_what_failed_before() {
+        let mut memory = Memory::default();
+        memory.aim(&target('a'));
+        let needs_reboot = Outcome::RebootRequired {
+            reasons: Vec::new(),
+        };
+        memory.conclude(
+            &needs_reboot,
+            &config(),
+            Jitter::NONE,
+            Timestamp::UNIX_EPOCH,
+        );
+        assert!(memory.settled().is_some());
+        memory.note_drift(Drift::InSync, Timestamp::UNIX_EPOCH);
+        assert_eq!(
+            (memory.settled(), memory.failures, memory.next_attempt),
+            (None, 0, None)
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use deploy::{Outcome, Toplevel};
 use desired_state::{HistoryEntry, StoreError};
 
 use crate::activation::clean_up;
@@ -67,18 +68,24 @@ impl Pass {
             Drift::Drifted
                 if was_in_sync && memory.converged_target.as_ref() == Some(&desired.target) =>
             {
-                let running = seen.observation.running.as_ref().map(ToString::to_string);
+                let shown = |toplevel: &Option<Toplevel>| {
+                    let toplevel = toplevel.as_ref().map(ToString::to_string);
+                    toplevel.unwrap_or_else(|| "nothing".into())
+                };
+                let running = shown(&seen.observation.running);
+                let profile = shown(&seen.observation.profile);
                 tracing::warn!(
                     host = %self.host,
                     running,
+                    profile,
                     wanted = %wanted,
-                    "the host drifted: something else than us changed what it runs"
+                    "the host drifted: something else than us changed it"
                 );
                 let mut entry = HistoryEntry::new(now, "drift");
                 entry.host = Some(self.host.clone());
                 entry.revision = Some(desired.target.revision.clone());
-                entry.toplevel = running;
-                entry.detail = format!("wanted is {wanted}");
+                entry.detail = format!("runs {running}, profile {profile}, wanted {wanted}");
+                entry.toplevel = seen.observation.running.as_ref().map(ToString::to_string);
                 self.world.store.append(&entry).await?;
             }
             Drift::Drifted => {}
@@ -94,6 +101,9 @@ impl Pass {
         let jitter = Jitter::new(rand::random::<f64>() * 2.0 - 1.0);
         memory.conclude(&ended.outcome, &self.config.backoff, jitter, now);
         memory.note_activation(ended);
+        if let Outcome::Unreachable { detail } = &ended.outcome {
+            memory.unreachable = Some(detail.clone());
+        }
         if ended.connection.is_some() {
             memory.leftovers.clone_from(&ended.id);
         }
@@ -136,7 +146,9 @@ impl Pass {
             None => store.remember(host, &document).await?,
         }
         let metrics = &self.world.metrics;
-        metrics.deployment_ended(host, ended.target.action.name(), &ended.outcome);
+        if ended.is_told() {
+            metrics.deployment_ended(host, ended.target.action.name(), &ended.outcome);
+        }
         if ended.converged_anew
             && let Ok(took) = Duration::try_from(entry.at.duration_since(ended.wanted_since))
         {
@@ -174,7 +186,9 @@ impl Pass {
         let deployment = ended.id.as_deref();
         let detail = ended.outcome.to_string();
         let next_attempt = memory.next_attempt.map(|at| at.to_string());
-        if ended.outcome.is_success() {
+        let is_away = matches!(ended.outcome, Outcome::Unreachable { .. })
+            && self.config.availability == Availability::Intermittent;
+        if ended.outcome.is_success() || is_away {
             tracing::info!(%host, outcome, revision, action, toplevel, deployment, "{detail}");
         } else if ended.outcome.is_failure() {
             tracing::error!(%host, outcome, revision, action, toplevel, deployment, next_attempt, failures = memory.failures, "{detail}");
