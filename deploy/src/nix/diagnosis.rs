@@ -97,12 +97,9 @@ const FETCH: [&str; 9] = [
     "failed to download",
 ];
 
-/// Whether and why a fetch failed.
+/// Whether and why a fetch failed. Without a known reason the server has answered, and not with it.
 pub(crate) fn fetch(stderr: &str) -> Option<FetchCause> {
-    if !has_any(stderr, &FETCH) {
-        return None;
-    }
-    fetch_cause(stderr)
+    has_any(stderr, &FETCH).then(|| fetch_cause(stderr).unwrap_or(FetchCause::NotFound))
 }
 
 /// Whether and why a builder that downloads failed: by curl (fetchurl), git or Nix itself.
@@ -255,13 +252,22 @@ pub(crate) fn error_text(stderr: &str) -> String {
 /// [`error_text`], or what was printed last if Nix did not say `error:` (git and ssh do not).
 pub(crate) fn summary(stderr: &str) -> String {
     let text = error_text(stderr);
-    let foreign: Vec<&str> = stderr
-        .lines()
-        .filter(|line| {
-            line.starts_with("fatal: ") || line.starts_with("ssh: ") || line.starts_with("sudo: ")
-        })
-        .collect();
-    let mut lines: Vec<&str> = foreign;
+    // A builder's log and Nix's own lines are dealt with elsewhere; these are of ssh, sudo and git.
+    let speaks = |line: &str| {
+        ["fatal: ", "ssh: ", "sudo: "]
+            .iter()
+            .any(|start| line.starts_with(start))
+            || has_any(
+                line,
+                &[
+                    "Permission denied (",
+                    "Host key verification failed",
+                    "host key is known",
+                    "HAS CHANGED",
+                ],
+            )
+    };
+    let mut lines: Vec<&str> = stderr.lines().filter(|line| speaks(line)).collect();
     lines.extend(text.lines());
     if lines.is_empty() {
         return last_lines(stderr, ERROR_LINES);

@@ -97,27 +97,29 @@ fn ssh_command(config: Option<&Path>, key: Option<&Path>, known_hosts: Option<&P
     if let Some(config) = config {
         words.extend(["-F".into(), config.to_string_lossy().into_owned()]);
     }
+    words.extend(["-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"].map(str::to_owned));
     if let Some(key) = key {
+        // `-i` would look for the file before it expands `%%`.
         words.extend([
-            "-i".into(),
-            ssh_path(key),
             "-o".into(),
             "IdentitiesOnly=yes".into(),
+            "-o".into(),
+            ssh_file("IdentityFile", key),
         ]);
     }
-    words.extend(["-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"].map(str::to_owned));
     if let Some(known_hosts) = known_hosts {
-        // The value is a list of files split at spaces, unless quoted (ssh_config(5)).
-        words.extend([
-            "-o".into(),
-            format!("UserKnownHostsFile=\"{}\"", ssh_path(known_hosts)),
-        ]);
+        words.extend(["-o".into(), ssh_file("UserKnownHostsFile", known_hosts)]);
     }
     words
         .iter()
         .map(|word| shell_quoted(word))
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// An ssh option whose value is a file. It is split at spaces, unless quoted (ssh_config(5)).
+fn ssh_file(option: &str, path: &Path) -> String {
+    format!("{option}=\"{}\"", ssh_path(path))
 }
 
 /// A path for an ssh option that expands `%` tokens (ssh_config(5), "TOKENS").
@@ -247,8 +249,8 @@ mod tests {
         let environment = environment(&access, Some(Path::new("/etc/ssh config")));
         assert_eq!(
             environment["GIT_SSH_COMMAND"].as_deref().unwrap(),
-            "ssh -F '/etc/ssh config' -i '/k/a b%%' -o IdentitiesOnly=yes -o BatchMode=yes \
-             -o StrictHostKeyChecking=yes -o 'UserKnownHostsFile=\"/k/it'\\''s\"'"
+            "ssh -F '/etc/ssh config' -o BatchMode=yes -o StrictHostKeyChecking=yes \
+             -o IdentitiesOnly=yes -o 'IdentityFile=\"/k/a b%%\"' -o 'UserKnownHostsFile=\"/k/it'\\''s\"'"
         );
     }
 
