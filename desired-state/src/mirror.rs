@@ -276,7 +276,7 @@ impl Inner {
         ask: impl FnOnce(&Repository) -> Result<T, git2::Error>,
     ) -> Result<T, MirrorError> {
         let directory = self.layout.directory();
-        if !directory.exists() {
+        if self.layout.is_missing() {
             return Err(MirrorError::NotFetchedYet {
                 directory: directory.to_owned(),
             });

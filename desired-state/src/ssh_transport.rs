@@ -54,12 +54,7 @@ pub(crate) struct Registered {
 
 impl Registered {
     /// Enters a fetch that runs `command` until `stop` says to end.
-    ///
-    /// # Errors
-    ///
-    /// libgit2 does not take the transport.
-    pub(crate) fn new(command: SshCommand, stop: Arc<Stop>) -> Result<Self, git2::Error> {
-        register_transport()?;
+    pub(crate) fn new(command: SshCommand, stop: Arc<Stop>) -> Self {
         let call = Arc::new(SshCall {
             command,
             stop,
@@ -67,7 +62,7 @@ impl Registered {
         });
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         lock(&CALLS).insert(number, Arc::clone(&call));
-        Ok(Self { number, call })
+        Self { number, call }
     }
 
     /// The URL by which libgit2 reaches this fetch.
@@ -92,14 +87,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Registers the transport with libgit2, once in the life of the process.
-fn register_transport() -> Result<(), git2::Error> {
+/// Registers the transport with libgit2, once in the life of the process. Every fetch of any kind has to pass here
+/// first.
+///
+/// # Errors
+///
+/// libgit2 does not take the transport.
+pub(crate) fn register() -> Result<(), git2::Error> {
     static REGISTERED: OnceLock<Result<(), String>> = OnceLock::new();
     REGISTERED
         .get_or_init(|| {
-            // SAFETY: `register` must not run beside another call that registers or looks up a transport. OnceLock
-            // lets one thread in; no other code of this process registers transports; and a look-up by a fetch of
-            // another URL that is under way reads a list that libgit2 only appends one complete entry to.
+            // SAFETY: libgit2 keeps its transports in a list without a lock, so nothing may register or look up one
+            // meanwhile. OnceLock lets one thread in and keeps the others waiting; only fetches look up transports,
+            // and each comes here first.
             unsafe {
                 git2::transport::register(SCHEME, |remote| {
                     Transport::smart(remote, false, SshTransport)

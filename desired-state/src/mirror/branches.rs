@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use git2::{Oid, Repository};
+use git2::{Error, ErrorClass, ErrorCode, Oid, Repository};
 
+use super::health::damaged_ref;
 use super::layout::KEPT;
 use crate::lineage::{self, Lineage};
 use crate::{BranchName, Revision};
@@ -12,7 +13,11 @@ use crate::{BranchName, Revision};
 pub(super) type Tips = BTreeMap<BranchName, Revision>;
 
 /// The branches, without those whose names are no [`BranchName`]s: no host can follow one.
-pub(super) fn tips(repository: &Repository) -> Result<Tips, git2::Error> {
+pub(super) fn tips(repository: &Repository) -> Result<Tips, Error> {
+    if let Some(damage) = damaged_ref(repository.path()) {
+        let damaged = |what: &str| Error::new(ErrorCode::GenericError, ErrorClass::Reference, what);
+        return Err(damaged(&damage));
+    }
     let mut tips = Tips::new();
     for reference in repository.references_glob("refs/heads/*")? {
         let reference = reference?;
@@ -42,11 +47,7 @@ pub(super) fn changed(before: &Tips, after: &Tips) -> Vec<BranchName> {
 }
 
 /// Gives every former tip that its branch does not lead to any more a ref of its own.
-pub(super) fn keep_lost(
-    repository: &Repository,
-    before: &Tips,
-    after: &Tips,
-) -> Result<(), git2::Error> {
+pub(super) fn keep_lost(repository: &Repository, before: &Tips, after: &Tips) -> Result<(), Error> {
     for (name, old) in before {
         let follows = match after.get(name) {
             Some(new) => lineage::between(repository, old, new)?,
@@ -68,7 +69,7 @@ pub(super) fn point_head(
     repository: &Repository,
     default: Option<&str>,
     tips: &Tips,
-) -> Result<(), git2::Error> {
+) -> Result<(), Error> {
     let head = repository.find_reference("HEAD")?;
     let now = head.symbolic_target()?.map(str::to_owned);
     let exists = |reference: &str| tips.keys().any(|name| name.reference() == reference);

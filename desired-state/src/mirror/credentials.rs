@@ -2,7 +2,7 @@
 //! server's answer.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +32,12 @@ pub enum CredentialsError {
         path: PathBuf,
         /// Its mode.
         mode: u32,
+    },
+    /// Nobody is there to type a passphrase, and OpenSSH passes over such a key without a word.
+    #[error("the SSH key {path} has a passphrase, which nobody could type; make one without (ssh-keygen -t ed25519 -N '')", path = .path.display())]
+    KeyPassphrase {
+        /// The key.
+        path: PathBuf,
     },
     /// A token file that holds no token.
     #[error("the token file {path} {why}; it must hold the token alone", path = .path.display())]
@@ -90,18 +96,20 @@ fn open(what: &'static str, path: &Path) -> Result<fs::File, CredentialsError> {
     Ok(file)
 }
 
-/// The rule is OpenSSH's own (`sshkey_perm_ok` in its authfile.c): the mode counts only for a key that we own, so
+/// How much of a key is read to see whether it has a passphrase; an RSA key of 16384 bits has 13 KiB.
+const LONGEST_KEY: u64 = 64 * 1024;
+
+/// The rule on permissions is OpenSSH's own (`sshkey_perm_ok` in its authfile.c): the mode counts only for a key that we own, so
 /// that a Kubernetes secret of root, mode 0440, is good for a daemon that runs as somebody else.
 fn check_key(path: &Path) -> Result<(), CredentialsError> {
     let what = "SSH key";
+    let unreadable = |source| CredentialsError::Unreadable {
+        what,
+        path: path.to_owned(),
+        source,
+    };
     let file = open(what, path)?;
-    let metadata = file
-        .metadata()
-        .map_err(|source| CredentialsError::Unreadable {
-            what,
-            path: path.to_owned(),
-            source,
-        })?;
+    let metadata = file.metadata().map_err(unreadable)?;
     let mode = metadata.mode() & 0o7777;
     if metadata.uid() == nix::unistd::getuid().as_raw() && mode & 0o077 != 0 {
         return Err(CredentialsError::KeyPermissions {
@@ -109,11 +117,33 @@ fn check_key(path: &Path) -> Result<(), CredentialsError> {
             mode,
         });
     }
+    let mut text = Vec::new();
+    file.take(LONGEST_KEY)
+        .read_to_end(&mut text)
+        .map_err(unreadable)?;
+    if has_passphrase(&String::from_utf8_lossy(&text)) {
+        return Err(CredentialsError::KeyPassphrase {
+            path: path.to_owned(),
+        });
+    }
     Ok(())
 }
 
+/// Whether a private key is encrypted. In OpenSSH's format (PROTOCOL.key), the words `openssh-key-v1` and a zero byte
+/// are followed by the length and name of the cipher, `none` for no passphrase; in base64, that is a fixed beginning.
+fn has_passphrase(key: &str) -> bool {
+    const OPENSSH: &str = "b3BlbnNzaC1rZXktdjEA";
+    const CIPHER_NONE: &str = "AAAABG5vbmU";
+    match key.split_once(OPENSSH) {
+        Some((_, rest)) => !rest.starts_with(CIPHER_NONE),
+        // The older PEM formats (RFC 1421 §4.6.1.1, RFC 5958 §3).
+        None => {
+            key.contains("Proc-Type: 4,ENCRYPTED") || key.contains("BEGIN ENCRYPTED PRIVATE KEY")
+        }
+    }
+}
+
 fn read_token(path: &Path) -> Result<String, CredentialsError> {
-    use std::io::Read as _;
     let wrong = |why| CredentialsError::Token {
         path: path.to_owned(),
         why,

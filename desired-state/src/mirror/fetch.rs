@@ -5,8 +5,8 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use git2::{
-    AutotagOption, Cred, CredentialType, FetchOptions, ProxyOptions, RemoteCallbacks,
-    RemoteRedirect, RemoteUpdateFlags, Repository,
+    AutotagOption, Cred, CredentialType, ErrorClass, ErrorCode, FetchOptions, ProxyOptions,
+    RemoteCallbacks, RemoteRedirect, RemoteUpdateFlags, Repository,
 };
 
 use super::address::Address;
@@ -18,7 +18,7 @@ use super::layout::{Layout, git};
 use super::remote_failure::{RemoteFailure, from_libgit2, from_ssh, last_words};
 use super::settings::MirrorSettings;
 use super::stop::Stop;
-use crate::ssh_transport::{Registered, SshCommand, SshReport};
+use crate::ssh_transport::{self, Registered, SshCommand, SshReport};
 
 /// Every branch to the branch of the same name, forced pushes included. Tags are left out: no host follows one.
 const BRANCHES: &str = "+refs/heads/*:refs/heads/*";
@@ -54,6 +54,7 @@ pub(super) fn run(
     stop: &Arc<Stop>,
 ) -> Result<Done, MirrorError> {
     configure_libgit2()?;
+    ssh_transport::register().map_err(git("set up the transport"))?;
     let credentials = credentials::read(&settings.access)?;
     let fetch = Fetch {
         settings,
@@ -121,8 +122,7 @@ impl Fetch<'_> {
         let default = match self.address {
             Address::Ssh(ssh) => {
                 let command = SshCommand::new(ssh, &self.settings.access, self.settings.timeout);
-                let call = Registered::new(command, Arc::clone(self.stop))
-                    .map_err(git("set up the transport"))?;
+                let call = Registered::new(command, Arc::clone(self.stop));
                 self.transfer(repository, &call.url())
                     .map_err(|error| self.explain(error, &call.report()))?
             }
@@ -145,7 +145,7 @@ impl Fetch<'_> {
         options
             .remote_callbacks(self.callbacks())
             .proxy_options(proxy)
-            // A redirect could carry the token to another server.
+            // Redirects to other hosts; within the host they are followed, as for a renamed repository.
             .follow_redirects(RemoteRedirect::None)
             .download_tags(AutotagOption::None)
             .update_fetchhead(false);
@@ -165,19 +165,26 @@ impl Fetch<'_> {
         callbacks.transfer_progress(|_| !self.stop.is_over());
         callbacks.sideband_progress(|_| !self.stop.is_over());
         let mut asked = false;
-        callbacks.credentials(move |_, _, allowed| match self.credentials {
-            // Asked a second time, the server has refused it: libgit2 would go on for ever.
-            Credentials::Token { username, token }
-                if !asked && allowed.contains(CredentialType::USER_PASS_PLAINTEXT) =>
-            {
-                asked = true;
-                Cred::userpass_plaintext(username, token)
+        callbacks.credentials(move |url, _, allowed| {
+            let refused = |why: &str| git2::Error::new(ErrorCode::Auth, ErrorClass::Http, why);
+            let Credentials::Token { username, token } = self.credentials else {
+                return Err(refused("authentication required"));
+            };
+            // libgit2 compares the hosts of a redirect, but not the ports.
+            if !is_same_server(url, &self.settings.url) {
+                let redirected = "cannot redirect a token to another server";
+                return Err(git2::Error::new(
+                    ErrorCode::GenericError,
+                    ErrorClass::Net,
+                    redirected,
+                ));
             }
-            Credentials::Token { .. } | Credentials::None => Err(git2::Error::new(
-                git2::ErrorCode::Auth,
-                git2::ErrorClass::Http,
-                "authentication required",
-            )),
+            // Asked a second time, the server has refused it: libgit2 would go on for ever.
+            if asked || !allowed.contains(CredentialType::USER_PASS_PLAINTEXT) {
+                return Err(refused("authentication refused"));
+            }
+            asked = true;
+            Cred::userpass_plaintext(username, token)
         });
         callbacks
     }
@@ -222,5 +229,13 @@ impl Fetch<'_> {
             },
             None => git("fetch")(error),
         }
+    }
+}
+
+/// Whether two URLs lead to the same scheme, host and port.
+fn is_same_server(one: &str, other: &str) -> bool {
+    match (url::Url::parse(one), url::Url::parse(other)) {
+        (Ok(one), Ok(other)) => one.origin() == other.origin(),
+        _ => false,
     }
 }

@@ -44,13 +44,13 @@ pub(super) enum Health {
 
 /// Looks at the mirror.
 pub(super) fn examine(layout: &Layout, look: Look, stop: &Stop) -> Result<Health, MirrorError> {
-    if !layout.directory().exists() {
+    if layout.is_missing() {
         return Ok(Health::Missing);
     }
     let until = Instant::now() + THOROUGH_LIMIT;
     let is_over = || stop.is_over() || Instant::now() >= until;
     let objects = layout.git().join("objects");
-    let damage = damaged_ref(&layout.git().join("refs"), 0).or_else(|| match look {
+    let damage = damaged_ref(&layout.git()).or_else(|| match look {
         Look::Quick => None,
         Look::Thorough => cut_loose_object(&objects, &is_over),
     });
@@ -96,12 +96,16 @@ pub(super) fn is_damage(error: &git2::Error) -> bool {
 
 /// The first ref file that holds neither a commit id nor the name of another ref. libgit2 passes over such files when
 /// it lists refs, and a branch would seem to be gone.
-fn damaged_ref(directory: &Path, depth: usize) -> Option<String> {
+pub(super) fn damaged_ref(git: &Path) -> Option<String> {
+    damaged_ref_below(&git.join("refs"), 0)
+}
+
+fn damaged_ref_below(directory: &Path, depth: usize) -> Option<String> {
     let entries = std::fs::read_dir(directory).ok()?;
     entries.flatten().find_map(|entry| {
         let path = entry.path();
         if path.is_dir() {
-            return (depth < DEEPEST).then(|| damaged_ref(&path, depth + 1))?;
+            return (depth < DEEPEST).then(|| damaged_ref_below(&path, depth + 1))?;
         }
         // A ref that cannot be read at all is libgit2's to report, with the system's reason.
         let contents = std::fs::read(&path).ok()?;

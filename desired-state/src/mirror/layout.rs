@@ -59,6 +59,14 @@ impl Layout {
         self.directory.join(".git")
     }
 
+    /// Whether nothing was cloned yet. An empty folder, made ready by somebody, is nothing too.
+    pub(super) fn is_missing(&self) -> bool {
+        match fs::read_dir(&self.directory) {
+            Ok(mut entries) => entries.next().is_none(),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
+    }
+
     /// A clone under way. It becomes the mirror in one rename, so half a clone never is one.
     fn new_directory(&self) -> PathBuf {
         self.beside("new")
@@ -125,6 +133,8 @@ impl Layout {
 
     /// Puts the finished clone into the mirror's place, and a damaged mirror out of it.
     pub(super) fn finish_clone(&self) -> Result<(), MirrorError> {
+        // Removes an empty folder, and nothing else.
+        let _ = fs::remove_dir(&self.directory);
         if self.directory.exists() {
             let broken = self.broken_directory();
             remove(&broken)?;
