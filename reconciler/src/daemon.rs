@@ -135,6 +135,8 @@ pub async fn serve(
     tracing::info!("stopping; what runs on hosts goes on there, and is taken up at the next start");
     stop.cancel();
     while tasks.join_next().await.is_some() {}
+    // Left behind it would do no harm, and a person would wonder who listens there.
+    let _ = std::fs::remove_file(&config.control_socket);
     world.store.close().await;
     Ok(())
 }
