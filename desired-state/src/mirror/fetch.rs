@@ -179,7 +179,8 @@ impl Fetch<'_> {
                     redirected,
                 ));
             }
-            // Asked a second time, the server has refused it: libgit2 would go on for ever.
+            // Asked a second time, the server has refused it: libgit2 would go on (15 times in all), and servers lock out
+            // who tries too often.
             if asked || !allowed.contains(CredentialType::USER_PASS_PLAINTEXT) {
                 return Err(refused("authentication refused"));
             }

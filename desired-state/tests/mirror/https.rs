@@ -193,6 +193,8 @@ fn a_private_repository_is_fetched_with_the_token_of_the_moment() {
             let error = server
                 .fails(&url, server.token(), RemoteFailure::TokenRefused)
                 .await;
+            let tried = server.log().matches("cmVjb25jaWxlOndyb25nLXRva2Vu").count();
+            assert_eq!(tried, 1, "a refused token is not tried again");
             assert!(!error.is_worth_retrying());
             server
                 .fails(&url, Access::None, RemoteFailure::TokenRefused)

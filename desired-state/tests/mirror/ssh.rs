@@ -356,7 +356,7 @@ async fn a_server_that_accepts_and_says_nothing_is_left_at_the_limit() {
 
 #[tokio::test]
 async fn a_server_that_stops_in_the_middle_is_left_at_the_limit() {
-    let sshd = Sshd::with_forced_command("printf 0100; sleep 600");
+    let sshd = Sshd::with_forced_command("printf 0100; sleep 30");
     ends_at_its_limit(&sshd, &sshd.mirror_within(SHORT)).await;
 }
 
@@ -371,7 +371,7 @@ async fn a_server_that_stops_in_the_middle_of_a_pack_is_left_at_the_limit_and_th
     let second = sshd.world.commit("noise");
     let honest = fs::read_to_string(sshd.world.path("authorized_keys")).unwrap();
     let cut = format!(
-        "command=\"git-upload-pack {} | (head -c 20000; sleep 600)\" {honest}",
+        "command=\"git-upload-pack {} | (head -c 20000; sleep 30)\" {honest}",
         sshd.world.source().display()
     );
     fs::write(sshd.world.path("authorized_keys"), cut).unwrap();
@@ -424,7 +424,7 @@ async fn a_proxy_command_ends_with_its_ssh() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dropping_a_fetch_ends_its_ssh_and_lets_the_next_one_in() {
-    let sshd = Sshd::with_forced_command("sleep 600");
+    let sshd = Sshd::with_forced_command("sleep 30");
     let mirror = sshd.mirror();
     let fetch = tokio::spawn({
         let mirror = mirror.clone();
@@ -527,7 +527,7 @@ async fn a_child_process_fetches_what_it_is_told() {
 
 #[tokio::test]
 async fn a_clone_that_is_killed_halfway_is_begun_anew() {
-    let sshd = Sshd::with_forced_command("printf 0100; sleep 600");
+    let sshd = Sshd::with_forced_command("printf 0100; sleep 30");
     let world = &sshd.world;
     let mirror = world.path("mirror");
     let (key, known_hosts) = (world.path("key"), world.path("known_hosts"));
