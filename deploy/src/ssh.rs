@@ -1,9 +1,10 @@
 //! Reaches hosts with the OpenSSH client and the user's own ssh_config.
 //!
-//! A login is an `ssh` master process in the background; commands share it. It ends when it has been
-//! idle for two minutes, so one that a killed daemon left behind ends too.
+//! A login is an `ssh` master process in the background; commands share it. It stays for as long as
+//! somebody holds it here, and ends by itself soon after this process has been killed.
 
 mod connection;
+mod diagnosis;
 mod error;
 mod master;
 

@@ -25,6 +25,8 @@ gcroots=$root/nix/var/nix/gcroots/reconcile
 OUTPUT_TAIL=16384
 # How long the end of a killed unit may take, in seconds: it only writes a verdict.
 STOP_SECONDS=60
+# How long a start waits for another, in seconds; starting a unit takes a tenth of one.
+START_SECONDS=20
 
 now() {
     date +%s
@@ -102,11 +104,12 @@ whole() {
 
 # Everything that has to be true before anything is changed.
 prepare() {
-    exec 8>"$base/lock"
+    exec 8>>"$base/lock"
     if ! flock -n 8; then
-        finish "locked $(holder "$base/lock" || echo 'another deployment')"
+        finish "locked $(cat "$base/lock")"
         return 1
     fi
+    echo "reconcile-$id.service" >"$base/lock"
     running=$(resolve "$root/run/current-system")
     if [ "$running" != "$observed" ]; then
         finish "observed-changed ${running:-nothing}"
@@ -224,8 +227,10 @@ ended() {
 
 start() {
     action=$2 new=$3 observed=$4 seconds=$5
-    answer=already
-    mkdir "$dir" 2>/dev/null && answer=new
+    # One start after the other: who comes second sees a unit that runs, or what it left.
+    exec 7>>"$base/starting"
+    flock -w "$START_SECONDS" 7
+    mkdir "$dir" 2>/dev/null
     if [ -e "$dir/verdict" ] || [ -d "$dir/begun" ] || is_running; then
         rm -f "$0"
         echo already
@@ -241,12 +246,14 @@ start() {
         --property=RuntimeMaxSec="$seconds" --property=KillSignal=SIGKILL \
         --property=TimeoutStopSec="$STOP_SECONDS" \
         --property=ExecStopPost="-/bin/sh $dir/supervisor ended $id" \
-        /bin/sh "$dir/supervisor" run "$id" "$action" "$new" "$observed"; then
-        echo "$answer"
+        /bin/sh "$dir/supervisor" run "$id" "$action" "$new" "$observed" 7>&-; then
+        echo new
     elif [ -d "$dir/begun" ] || is_running; then
         echo already
     else
-        [ "$answer" = new ] && rm -rf "$dir"
+        # Not more than we made: if another start was quicker, the rest is its.
+        rm -f "$dir/supervisor"
+        rmdir "$dir" 2>/dev/null
         echo not-started
         return 1
     fi

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use openssh::Session;
 use tempfile::TempDir;
+use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -17,9 +18,9 @@ use super::error::LoginFault;
 use crate::command::{Command, CommandError};
 use crate::destination::Destination;
 
-/// How long a master stays without a command. Longer than the usual interval between two looks at a
-/// host, so that it stays warm; short, because it outlives this process when that is killed.
-const IDLE: Duration = Duration::from_secs(120);
+/// How long a master outlives this process when that is killed (`ControlPersist`). As long as we live it
+/// is never idle in OpenSSH's eyes, because we stay connected to its control socket.
+const OUTLIVES_US: Duration = Duration::from_secs(10);
 /// A link that is silent for three times this is dead (`ServerAliveInterval`, `ServerAliveCountMax`
 /// of ssh_config(5)): 15 s, less than any wait of ours, more than a busy host's pause.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
@@ -41,6 +42,8 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(600);
 pub(super) struct Master {
     /// Dropping it tells the process to end with its last command. `None` only while dropping.
     session: Option<Session>,
+    /// Keeps the process from ending by itself (OpenSSH, channels.c, `channel_still_open`).
+    _presence: UnixStream,
     socket: PathBuf,
     /// One permit for each command that may run at once.
     pub(super) sessions: Arc<Semaphore>,
@@ -72,6 +75,12 @@ impl Master {
         ];
         match command.run().await {
             Ok(finished) if finished.status.success() => Ok(Self {
+                _presence: UnixStream::connect(&socket).await.map_err(|source| {
+                    LoginFault::Local {
+                        step: "cannot connect to the control socket",
+                        source,
+                    }
+                })?,
                 session: Some(Session::new_native_mux(folder)),
                 socket,
                 sessions: Arc::new(Semaphore::new(settings.max_sessions.max(1))),
@@ -151,7 +160,7 @@ fn arguments(settings: &SshSettings, socket: &Path, limit: Duration) -> Vec<std:
     arguments.push(socket.into());
     arguments.extend(["-f", "-N", "-T"].map(Into::into));
     for option in [
-        format!("ControlPersist={}", IDLE.as_secs()),
+        format!("ControlPersist={}", OUTLIVES_US.as_secs()),
         "BatchMode=yes".to_owned(),
         // The user's file may say `no`; nobody is there to compare a key.
         "StrictHostKeyChecking=yes".to_owned(),

@@ -2,9 +2,23 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
+/// What runs on a host to activate.
+pub const SUPERVISOR: &str = concat!(
+    include_str!("../../src/holder.sh"),
+    include_str!("../../src/supervisor.sh")
+);
+/// What runs on a host to look at it.
+pub const OBSERVE: &str = concat!(
+    include_str!("../../src/holder.sh"),
+    include_str!("../../src/observe.sh")
+);
+/// The deployment.
+pub const ID: &str = "d-12345678";
 pub const OLD: &str = "/nix/store/0c2wdbdjv3dsqnw5q1j9vkdkfg3gd7b8-nixos-system-old";
 pub const NEW: &str = "/nix/store/1c2wdbdjv3dsqnw5q1j9vkdkfg3gd7b8-nixos-system-new";
 
@@ -173,7 +187,7 @@ impl FakeHost {
                  shift\n\
                  [ ! -e {root}/units/$unit ] || {{ echo \"Unit $unit was already loaded\" >&2; exit 1; }}\n\
                  echo active >{root}/units/$unit\n\
-                 (env -i PATH={root}/stubs:$path HOME=$home \"$@\" >{root}/journal 2>&1 </dev/null &\n\
+                 (setsid env -i PATH={root}/stubs:$path HOME=$home \"$@\" >{root}/journal 2>&1 </dev/null &\n\
                  echo $! >{root}/main-pid; wait $!; code=$?\n\
                  env -i PATH={root}/stubs:$path SERVICE_RESULT=$([ $code = 0 ] && echo success || echo signal) $post\n\
                  rm -f {root}/units/$unit) >/dev/null 2>&1 &"
@@ -217,4 +231,88 @@ impl FakeHost {
         );
         command
     }
+
+    /// One verb of the supervisor, as it comes over ssh.
+    pub fn call(&self, words: &[&str]) -> String {
+        let output = self.run(&self.script(SUPERVISOR), words);
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// `start`, from a file as the real one.
+    pub fn begin(&self, action: &str) -> String {
+        let file = self.path(&format!(
+            "run/reconcile/.received-{:?}",
+            std::thread::current().id()
+        ));
+        fs::write(&file, self.script(SUPERVISOR)).unwrap();
+        let output = self
+            .command()
+            .arg(&file)
+            .args(["start", ID, action, NEW, OLD, "60"])
+            .output()
+            .unwrap();
+        assert!(
+            output.stderr.is_empty(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// The verdict so far; empty if there is none.
+    pub fn verdict(&self) -> String {
+        self.read(&format!("run/reconcile/{ID}/verdict"))
+            .trim()
+            .to_owned()
+    }
+
+    /// Starts, waits, and gives the verdict.
+    pub fn deploy(&self, action: &str) -> String {
+        assert_eq!(self.begin(action), "new");
+        let report = self.call(&["wait", ID, "20"]);
+        assert!(report.contains("boot-id the-boot-id\n"), "{report}");
+        assert!(
+            report.contains(&format!("\nverdict {}\n", self.verdict())),
+            "{report}"
+        );
+        self.verdict()
+    }
+}
+
+pub fn until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A process group of its own, flock(1), that holds a lock.
+pub fn hold(lock: &Path, words: &[&str]) -> Child {
+    begin(Command::new("flock").arg(lock).args(words), lock)
+}
+
+/// A process group of its own that takes a lock.
+pub fn begin(command: &mut Command, lock: &Path) -> Child {
+    let holder = command.process_group(0).spawn().unwrap();
+    until("the lock is held", || !is_free(lock));
+    holder
+}
+
+/// Whether nobody holds a lock.
+pub fn is_free(lock: &Path) -> bool {
+    let status = Command::new("flock")
+        .arg("-n")
+        .arg(lock)
+        .arg("true")
+        .status();
+    status.unwrap().success()
+}
+
+/// Ends what [`hold`] started.
+pub fn end_group(child: &mut Child) {
+    let group = format!("-{}", child.id());
+    let status = Command::new("kill").args(["-9", "--", &group]).status();
+    assert!(status.unwrap().success());
+    child.wait().unwrap();
 }

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use deploy::{Connections, Destination, SshSettings, Sudo};
+use deploy::{Connection, Connections, Destination, RemoteCommand, SshSettings, Sudo};
 
 /// How long anything that must happen may take before the test gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a login or a command that should succeed may take.
+pub const LIMIT: Duration = Duration::from_secs(20);
 
 pub struct Sshd {
     child: Child,
@@ -198,4 +200,16 @@ fn greets(port: u16) -> bool {
         .unwrap();
     let mut greeting = [0; 4];
     stream.read_exact(&mut greeting).is_ok() && &greeting == b"SSH-"
+}
+
+/// What a command says that repeats its arguments, each with a NUL after it.
+pub async fn echo(connection: &Connection, words: &[&str]) -> Vec<u8> {
+    let command = RemoteCommand::new("printf")
+        .arguments(["%s\\0"])
+        .arguments(words.iter().copied());
+    connection.run(command).await.unwrap().stdout
+}
+
+pub fn shell(script: &str) -> RemoteCommand {
+    RemoteCommand::new("/bin/sh").arguments(["-c", script])
 }

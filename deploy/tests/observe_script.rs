@@ -1,0 +1,80 @@
+//! What observe.sh prints, in every shell that may be /bin/sh on a host.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests start real programs, wait in real time, and fail by panicking"
+)]
+
+#[allow(
+    dead_code,
+    reason = "shared by several tests, none of which uses all of it"
+)]
+mod fakehost;
+
+use std::fs;
+
+use fakehost::{FakeHost, NEW, OBSERVE, OLD, shells};
+
+#[test]
+fn a_host_tells_what_it_runs() {
+    for shell in shells() {
+        let host = FakeHost::new(&shell);
+        for (system, kernel) in [(OLD, "a"), (NEW, "b")] {
+            for file in ["kernel", "initrd"] {
+                host.write(&format!("{system}/{file}"), kernel);
+            }
+            host.write(&format!("{system}/kernel-params"), "same");
+        }
+        host.link("run/current-system", NEW);
+        host.write("run/nixos/start-list", "a.service\n");
+        host.write("run/nixos/reload-list", "");
+        host.write("failed", "x.service loaded failed failed X\n");
+        host.write("run/reconcile/d-12345678/verdict", "failed test 2\n");
+        host.write("units/reconcile-d-87654321.service", "active\n");
+        host.write("run/reconcile/d-87654321/steps", "");
+        let output = host.run(&host.script(OBSERVE), &[]);
+        let answer = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{shell:?}");
+        let kept: Vec<&str> = answer
+            .lines()
+            .filter(|line| !line.starts_with("free "))
+            .collect();
+        assert_eq!(
+            kept,
+            [
+                &format!("running {NEW}"),
+                &format!("booted {OLD}"),
+                &format!("profile {OLD}"),
+                "reboot kernel",
+                "reboot initrd",
+                "boot-id the-boot-id",
+                "machine-id the-machine-id",
+                "system-state degraded",
+                "failed-unit x.service",
+                "unfinished start-list",
+                "deployment d-12345678 inactive failed test 2",
+                "deployment d-87654321 active ",
+                "end",
+            ]
+        );
+        assert_eq!(answer.matches("\nfree /").count(), 3, "{answer}");
+    }
+}
+
+#[test]
+fn a_bare_host_answers_too() {
+    for shell in shells() {
+        let host = FakeHost::new(&shell);
+        for name in ["run", "nix", "boot", "etc"] {
+            fs::remove_dir_all(host.path(name)).unwrap();
+        }
+        let output = host.run(&host.script(OBSERVE), &[]);
+        let answer = String::from_utf8(output.stdout).unwrap();
+        assert!(answer.ends_with("end\n"), "{answer}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{shell:?}");
+    }
+}
