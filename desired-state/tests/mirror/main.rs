@@ -11,4 +11,5 @@ mod files;
 mod https;
 mod nix;
 mod ssh;
+mod sshd;
 mod support;
