@@ -4,6 +4,8 @@
 //! is reached, and when the future is dropped, the whole group is ended: first asked (SIGTERM, so that
 //! Nix ends its builders, which have groups of their own), then killed.
 
+mod output;
+
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::process::{ExitStatus, Stdio};
@@ -13,10 +15,13 @@ use ::nix::errno::Errno;
 use ::nix::sys::signal::{Signal, killpg};
 use ::nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use ::nix::unistd::Pid;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::process::Child;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+pub(crate) use output::printable;
+use output::{Tail, read_tail, read_whole};
 
 /// How long a group that was asked to end may take. Nix needs some tens of milliseconds to end its
 /// builders; what has not ended after this does not want to.
@@ -30,8 +35,6 @@ const DRAIN: Duration = Duration::from_millis(300);
 const DEFAULT_STDOUT_LIMIT: usize = 1024 * 1024;
 /// The last part of standard error that is kept: the error is at the end, the build log before it.
 const DEFAULT_STDERR_LIMIT: usize = 64 * 1024;
-/// How much is read at a time.
-const CHUNK: usize = 16 * 1024;
 
 /// A command to run, with its limits.
 #[derive(Debug, Clone)]
@@ -361,280 +364,5 @@ fn signal(group: Pid, signal: Signal) {
     }
 }
 
-/// Reads to the end; `OutOfMemory` stands for more than the limit.
-async fn read_whole(
-    source: Option<impl AsyncRead + Unpin>,
-    into: &mut Vec<u8>,
-    limit: usize,
-) -> io::Result<()> {
-    let Some(source) = source else { return Ok(()) };
-    let one_too_many = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    source.take(one_too_many).read_to_end(into).await?;
-    if into.len() > limit {
-        return Err(io::ErrorKind::OutOfMemory.into());
-    }
-    Ok(())
-}
-
-/// Reads to the end and keeps the last part.
-async fn read_tail(source: Option<impl AsyncRead + Unpin>, into: &mut Tail) -> io::Result<()> {
-    let Some(mut source) = source else {
-        return Ok(());
-    };
-    let mut chunk = vec![0; CHUNK];
-    loop {
-        match source.read(&mut chunk).await? {
-            0 => return Ok(()),
-            count => into.push(&chunk[..count]),
-        }
-    }
-}
-
-/// The last part of a stream.
-struct Tail {
-    bytes: Vec<u8>,
-    limit: usize,
-}
-
-impl Tail {
-    fn new(limit: usize) -> Self {
-        Self {
-            bytes: Vec::new(),
-            limit,
-        }
-    }
-
-    fn push(&mut self, chunk: &[u8]) {
-        self.bytes.extend_from_slice(chunk);
-        // Cutting only at twice the limit makes it one move of `limit` bytes per `limit` bytes read.
-        if self.bytes.len() > self.limit * 2 {
-            self.bytes.drain(..self.bytes.len() - self.limit);
-        }
-    }
-
-    fn text(&self) -> String {
-        printable(&self.bytes[self.bytes.len().saturating_sub(self.limit)..])
-    }
-}
-
-/// Outside text made safe to print: no terminal sequences, control characters escaped, lines kept.
-pub(crate) fn printable(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let mut safe = String::with_capacity(text.len());
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            // Colours and cursor movement: ESC [ parameters, up to a letter (ECMA-48, CSI).
-            '\u{1b}' if characters.peek() == Some(&'[') => {
-                characters.next();
-                while characters
-                    .next()
-                    .is_some_and(|next| !('@'..='~').contains(&next))
-                {}
-            }
-            '\n' | '\t' => safe.push(character),
-            '\r' => {}
-            control if control.is_control() => safe.extend(control.escape_default()),
-            other => safe.push(other),
-        }
-    }
-    safe
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::path::Path;
-
-    const LONG: Duration = Duration::from_secs(30);
-
-    fn shell(script: &str, limit: Duration) -> Command {
-        Command::new("/bin/sh", limit).arguments(["-c", script])
-    }
-
-    async fn until(what: &str, condition: impl Fn() -> bool) {
-        let deadline = std::time::Instant::now() + LONG;
-        while !condition() {
-            assert!(
-                std::time::Instant::now() < deadline,
-                "waited in vain until {what}"
-            );
-            sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    /// The process whose number is in the file, once the file is whole.
-    fn number_in(file: &Path) -> Option<i32> {
-        std::fs::read_to_string(file)
-            .ok()?
-            .strip_suffix('\n')?
-            .parse()
-            .ok()
-    }
-
-    /// A zombie has ended too: its parent (init, in the end) has only not looked yet.
-    fn runs(number: i32) -> bool {
-        std::fs::read_to_string(format!("/proc/{number}/stat")).is_ok_and(|stat| {
-            !stat
-                .rsplit(')')
-                .next()
-                .unwrap()
-                .trim_start()
-                .starts_with('Z')
-        })
-    }
-
-    #[tokio::test]
-    async fn output_errors_and_exit_code_are_reported() {
-        let finished = shell("echo out; echo err >&2; exit 7", LONG)
-            .run()
-            .await
-            .unwrap();
-        assert_eq!(finished.stdout, b"out\n");
-        assert_eq!(finished.stderr, "err\n");
-        assert_eq!(finished.status.code(), Some(7));
-    }
-
-    #[tokio::test]
-    async fn standard_input_is_empty_or_what_was_given() {
-        let nothing = shell("cat", LONG).run().await.unwrap();
-        assert_eq!(nothing.stdout, b"");
-        let mut command = shell("cat", LONG);
-        command.stdin = vec![b'x'; 300_000];
-        assert_eq!(command.run().await.unwrap().stdout, command.stdin);
-        // A command that does not read it is not held up.
-        command.arguments = ["-c", "exit 3"].map(OsString::from).to_vec();
-        assert_eq!(command.run().await.unwrap().status.code(), Some(3));
-    }
-
-    #[tokio::test]
-    async fn variables_are_set_and_removed() {
-        let mut command = shell("echo \"$RECONCILE_A-${HOME-none}\"", LONG);
-        command.environment = vec![
-            ("RECONCILE_A".into(), Some("a b".into())),
-            ("HOME".into(), None),
-        ];
-        assert_eq!(command.run().await.unwrap().stdout, b"a b-none\n");
-    }
-
-    #[tokio::test]
-    async fn a_missing_program_is_named() {
-        let error = Command::new("no-such-program-here", LONG)
-            .run()
-            .await
-            .unwrap_err();
-        assert!(matches!(error, CommandError::NotFound { .. }), "{error:?}");
-        assert!(error.to_string().contains("no-such-program-here"));
-        let error = Command::new("/", LONG).run().await.unwrap_err();
-        assert!(matches!(error, CommandError::Start { .. }), "{error:?}");
-    }
-
-    #[tokio::test]
-    async fn only_the_end_of_a_long_error_stream_is_kept() {
-        let mut command = shell("seq 1 100000 >&2", LONG);
-        command.stderr_limit = 12;
-        assert_eq!(command.run().await.unwrap().stderr, "9999\n100000\n");
-    }
-
-    #[tokio::test]
-    async fn endless_output_is_an_error_and_ends_the_group() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("number");
-        let mut command = shell(
-            &format!("sleep 1000 & echo $! > '{}'; yes", file.display()),
-            LONG,
-        );
-        command.stdout_limit = 10_000;
-        let error = command.run().await.unwrap_err();
-        assert!(
-            matches!(error, CommandError::TooMuchOutput { limit: 10_000, .. }),
-            "{error:?}"
-        );
-        let sleeper = number_in(&file).unwrap();
-        until("the sleeper ends", || !runs(sleeper)).await;
-    }
-
-    #[tokio::test]
-    async fn the_time_limit_ends_grandchildren_too_even_those_that_ignore_sigterm() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("number");
-        let script = format!(
-            "sh -c 'trap \"\" TERM; echo $$ > \"$0\"; while :; do sleep 0.05; done' '{}' & echo working >&2; wait",
-            file.display()
-        );
-        let error = shell(&script, Duration::from_millis(500))
-            .run()
-            .await
-            .unwrap_err();
-        let CommandError::TimedOut { stderr, after, .. } = error else {
-            panic!("{error:?}")
-        };
-        assert_eq!(
-            (stderr.as_str(), after),
-            ("working\n", Duration::from_millis(500))
-        );
-        let stubborn = number_in(&file).unwrap();
-        until("the stubborn grandchild ends", || !runs(stubborn)).await;
-    }
-
-    #[tokio::test]
-    async fn dropping_the_future_ends_the_whole_group() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("number");
-        let command = shell(
-            &format!("sh -c 'echo $$ > \"{}\"; sleep 1000; :'", file.display()),
-            LONG,
-        );
-        let running = tokio::spawn(async move { command.run().await.map(|_| ()) });
-        until("the grandchild runs", || number_in(&file).is_some()).await;
-        let grandchild = number_in(&file).unwrap();
-        assert!(runs(grandchild));
-        running.abort();
-        until("the grandchild ends", || !runs(grandchild)).await;
-    }
-
-    #[test]
-    fn the_end_of_the_runtime_ends_the_whole_group() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("number");
-        let stubborn = format!(
-            "trap '' TERM; echo $$ > '{}'; while :; do sleep 0.05; done",
-            file.display()
-        );
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.spawn(async move { shell(&stubborn, LONG).run().await.map(|_| ()) });
-        runtime.block_on(until("the child runs", || number_in(&file).is_some()));
-        drop(runtime);
-        let child = number_in(&file).unwrap();
-        let deadline = std::time::Instant::now() + LONG;
-        while runs(child) {
-            assert!(
-                std::time::Instant::now() < deadline,
-                "the child survived the runtime"
-            );
-            std::thread::yield_now();
-        }
-    }
-
-    #[tokio::test]
-    async fn a_descendant_that_stays_behind_does_not_hold_the_result_up() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("number");
-        let script = format!("sleep 1000 & echo $! > '{}'; echo done", file.display());
-        let finished = timeout(Duration::from_secs(10), shell(&script, LONG).run())
-            .await
-            .unwrap()
-            .unwrap();
-        assert_eq!(finished.stdout, b"done\n");
-        let sleeper = number_in(&file).unwrap();
-        ::nix::sys::signal::kill(Pid::from_raw(sleeper), Signal::SIGKILL).unwrap();
-    }
-
-    #[test]
-    fn what_could_steer_a_terminal_is_taken_out() {
-        assert_eq!(
-            printable(b"\x1b[31;1merror:\x1b[0m a\tb\r\n\x07\x1b]0;x\xff"),
-            "error: a\tb\n\\u{7}\\u{1b}]0;x\u{fffd}"
-        );
-    }
-}
+mod tests;

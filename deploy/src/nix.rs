@@ -4,5 +4,6 @@
 pub(crate) mod arguments;
 pub(crate) mod diagnosis;
 pub(crate) mod environment;
+pub(crate) mod fetch;
 pub(crate) mod output;
 pub(crate) mod platforms;
