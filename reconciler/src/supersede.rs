@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use desired_state::{HostName, StoreError};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::desired::{Desired, desired};
@@ -52,17 +53,28 @@ pub async fn unless_superseded<T>(
     wanted: &Desired,
     work: impl Future<Output = T>,
 ) -> Result<Option<T>, StoreError> {
-    let mut changes = pass.world.wish_changes();
-    tokio::pin!(work);
+    let superseded = superseded(pass, wanted, pass.world.wish_changes());
+    // Both are always polled: while one waits for the state, the other may be who holds it.
+    tokio::select! {
+        done = work => Ok(Some(done)),
+        ended = superseded => ended.map(|()| None),
+    }
+}
+
+/// Returns when something else than `wanted` is wanted of the host.
+///
+/// # Errors
+/// When the state cannot be read.
+async fn superseded(
+    pass: &Pass,
+    wanted: &Desired,
+    mut changes: watch::Receiver<()>,
+) -> Result<(), StoreError> {
     loop {
-        tokio::select! {
-            done = &mut work => return Ok(Some(done)),
-            // The sender lives as long as the world, so this never fails.
-            _ = changes.changed() => {
-                if is_superseded(pass, wanted).await? {
-                    return Ok(None);
-                }
-            }
+        // The sender lives as long as the world, so this never fails.
+        let _ = changes.changed().await;
+        if is_superseded(pass, wanted).await? {
+            return Ok(());
         }
     }
 }
@@ -102,7 +114,12 @@ async fn is_wanted(pass: &Pass, wanted: &Desired) -> Result<bool, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use desired_state::{BranchState, Cause, Wish};
+
     use super::*;
+    use crate::world::World;
 
     #[test]
     fn endless_pushes_exhaust_the_patience_and_work_done_restores_it() {
@@ -115,5 +132,51 @@ mod tests {
         assert!(starving.is_out_of_patience(&host, start + PATIENCE));
         starving.fed(&host);
         assert!(!starving.is_out_of_patience(&host, start + PATIENCE));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn work_that_reads_the_state_is_not_stopped_by_looking_whether_it_is_still_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("reconcile.toml");
+        let text = "state_directory = \"state\"\n[hosts.cyt-pi]\n\
+                    [repositories.\"a/b\"]\nurl = \"file:///nowhere\"\n";
+        std::fs::write(&file, text).unwrap();
+        let loaded = crate::config::load(&file, &Default::default()).unwrap();
+        let world = World::open(Arc::clone(&loaded.config)).await.unwrap();
+        let host: HostName = "cyt-pi".parse().unwrap();
+        let pass = Pass::new(&world, &host, None).unwrap();
+        let wish = Wish {
+            host: host.clone(),
+            repository: pass.config.repository.clone(),
+            branch: pass.config.branch.clone(),
+            revision: Some("a".repeat(40).parse().unwrap()),
+            branch_state: BranchState::Present,
+            cause: Cause::Poll,
+            requested_at: crate::clock::now(),
+            recorded_at: crate::clock::now(),
+        };
+        world.store.set_wish(&wish).await.unwrap();
+        let wanted = desired(&world, &host, &pass.config, None)
+            .await
+            .unwrap()
+            .unwrap();
+
+        let others = tokio::spawn(async move {
+            loop {
+                world.wishes_changed();
+                tokio::task::yield_now().await;
+            }
+        });
+        let work = async {
+            for _ in 0..300 {
+                pass.world.store.wish(&host).await.unwrap();
+            }
+        };
+        let done = tokio::time::timeout(
+            Duration::from_secs(30),
+            unless_superseded(&pass, &wanted, work),
+        );
+        assert_eq!(done.await.expect("it ends").unwrap(), Some(()));
+        others.abort();
     }
 }
