@@ -154,9 +154,16 @@ async fn run(
         .evaluate(&source, &wanted.together, wanted.timeout)
         .await;
     world.metrics.phase_took(Phase::Evaluate, began.elapsed());
-    for (attribute, result) in &results {
-        if let Ok(evaluated) = result {
-            let built = Built {
+    let misses_revision = |result: &Result<Evaluated, Arc<EvaluateError>>| matches!(result, Err(error) if matches!(**error, EvaluateError::RevisionMissing { .. }));
+    if results.values().any(misses_revision) {
+        // The mirror had it when it was wished for.
+        repository.mirror.doubt();
+    }
+    let built: Vec<Built> = results
+        .iter()
+        .filter_map(|(attribute, result)| {
+            let evaluated = result.as_ref().ok()?;
+            Some(Built {
                 repository: repository.name.clone(),
                 attribute: stored_name(&repository, attribute),
                 revision: wanted.revision.clone(),
@@ -164,12 +171,12 @@ async fn run(
                 toplevel: evaluated.toplevel.to_string(),
                 system: evaluated.system.clone(),
                 built_at: None,
-            };
-            if let Err(error) = world.store.record_built(&built).await {
-                // It is only evaluated once more than needed.
-                tracing::warn!(%attribute, error = &error as &dyn std::error::Error, "cannot remember an evaluation");
-            }
-        }
+            })
+        })
+        .collect();
+    if let Err(error) = world.store.record_built(&built).await {
+        // They are only evaluated once more than needed.
+        tracing::warn!(repository = %repository.name, error = &error as &dyn std::error::Error, "cannot remember evaluations");
     }
     Arc::new(results)
 }

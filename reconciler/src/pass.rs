@@ -251,11 +251,16 @@ impl Pass {
         report.revision = Some(revision.clone());
         if let (Decision::Deploy { .. }, Some(evaluated)) = (&decision, evaluated) {
             // A build can take hours: what is known by now is to be seen meanwhile.
-            if desired.standing == Standing::Kept {
-                self.remember(memory).await?;
-            }
+            let remembered = async {
+                match desired.standing {
+                    Standing::Kept => self.remember(memory).await,
+                    Standing::Once => Ok(()),
+                }
+            };
             let work = deployment::deploy(self, desired, &evaluated, seen.ok());
-            let mut ended = work.await?;
+            let (remembered, ended) = tokio::join!(remembered, work);
+            remembered?;
+            let mut ended = ended?;
             supersede::done(self);
             if ended.outcome == Outcome::Superseded {
                 self.world.metrics.deployment_ended(

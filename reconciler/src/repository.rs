@@ -174,7 +174,7 @@ pub async fn look(
 
     let config = Arc::clone(&world.setup().config);
     let mut awaits_delivery = false;
-    let mut any_changed = false;
+    let mut wishes = Vec::new();
     for (host, host_config) in &config.hosts {
         if host_config.repository != repository.name {
             continue;
@@ -191,8 +191,17 @@ pub async fn look(
         let Some(wish) = follow(host, host_config, rule, recorded.as_ref(), &tip, &occasion) else {
             continue;
         };
-        world.store.set_wish(&wish).await?;
         say(&wish, recorded.as_ref());
+        wishes.push(wish);
+    }
+    if !wishes.is_empty() {
+        world.store.set_wishes(&wishes).await?;
+        for wish in &wishes {
+            world.waker.wake(&wish.host);
+        }
+        world.wishes_changed();
+    }
+    for wish in &wishes {
         if wish.cause == Cause::Poll
             && config.webhook.is_some()
             && let Some(revision) = &wish.revision
@@ -203,11 +212,6 @@ pub async fn look(
                 .note_unannounced(&repository.name, &wish.branch, revision, wish.requested_at)
                 .await?;
         }
-        any_changed = true;
-        world.waker.wake(host);
-    }
-    if any_changed {
-        world.wishes_changed();
     }
     let ids: Vec<_> = deliveries.iter().map(|one| one.id.clone()).collect();
     world.store.mark_fetched(&repository.name, &ids).await?;

@@ -6,33 +6,31 @@ use super::{Store, StoreError};
 use crate::{Built, RepositoryName, Revision};
 
 impl Store {
-    /// Records what an attribute of a revision evaluates to, in place of what was recorded for it before.
+    /// Records what attributes of a revision evaluate to, all or none, in place of what was recorded for them before.
     ///
     /// # Errors
     ///
-    /// When it could not be recorded, or a text does not fit.
-    pub async fn record_built(&self, built: &Built) -> Result<(), StoreError> {
-        let attribute = whole("attribute", &built.attribute, bounds::NAME)?;
-        let derivation = whole("derivation", &built.derivation, bounds::LINE)?;
-        let toplevel = whole("toplevel", &built.toplevel, bounds::LINE)?;
-        let system = whole("system", &built.system, bounds::WORD)?;
-        let query = sqlx::query(
-            "INSERT INTO built (repository, attribute, revision, derivation, toplevel, \
+    /// When they could not be recorded, or a text does not fit.
+    pub async fn record_built(&self, all: &[Built]) -> Result<(), StoreError> {
+        let mut write = self.connections.write("record what was built").await?;
+        for built in all {
+            let query = sqlx::query(
+                "INSERT INTO built (repository, attribute, revision, derivation, toplevel, \
                      system, built_at) VALUES ($1, $2, $3, $4, $5, $6, $7) \
                      ON CONFLICT (repository, attribute, revision) DO UPDATE SET \
                      derivation = excluded.derivation, toplevel = excluded.toplevel, \
                      system = excluded.system, built_at = excluded.built_at",
-        )
-        .bind(built.repository.as_str())
-        .bind(attribute)
-        .bind(built.revision.as_str())
-        .bind(derivation)
-        .bind(toplevel)
-        .bind(system)
-        .bind(built.built_at.map(microseconds));
-        self.connections
-            .change("record what was built", query)
-            .await
+            )
+            .bind(built.repository.as_str())
+            .bind(whole("attribute", &built.attribute, bounds::NAME)?)
+            .bind(built.revision.as_str())
+            .bind(whole("derivation", &built.derivation, bounds::LINE)?)
+            .bind(whole("toplevel", &built.toplevel, bounds::LINE)?)
+            .bind(whole("system", &built.system, bounds::WORD)?)
+            .bind(built.built_at.map(microseconds));
+            write.execute(query).await?;
+        }
+        write.commit().await
     }
 
     /// What an attribute of a revision evaluates to, if that is known.

@@ -134,17 +134,6 @@ impl Connections {
         Ok(rows)
     }
 
-    /// A change of one statement, in a transaction of its own.
-    pub(super) async fn change(
-        &self,
-        step: &'static str,
-        query: Query<'_, Sqlite, SqliteArguments>,
-    ) -> Result<(), StoreError> {
-        let mut write = self.write(step).await?;
-        write.execute(query).await?;
-        write.commit().await
-    }
-
     /// A turn to write: a transaction that has the write lock from its beginning, so it cannot find out later that
     /// somebody else has written meanwhile.
     pub(super) async fn write(&self, step: &'static str) -> Result<Write<'_>, StoreError> {

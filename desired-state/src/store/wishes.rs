@@ -1,6 +1,7 @@
 //! Wishes: what each host should run.
 
 use super::bounds::{self, cut};
+use super::connection::Write;
 use super::history::insert;
 use super::row::{Row, microseconds, unreadable};
 use super::{Store, StoreError};
@@ -44,44 +45,61 @@ impl Store {
     ///
     /// When it could not be recorded.
     pub async fn set_wish(&self, new: &Wish) -> Result<(), StoreError> {
+        self.set_wishes(std::slice::from_ref(new)).await
+    }
+
+    /// Records what several hosts should run, all or none: a push to a branch that a hundred hosts follow is one
+    /// write to the disk. Otherwise as [`Store::set_wish`].
+    ///
+    /// # Errors
+    ///
+    /// When they could not be recorded.
+    pub async fn set_wishes(&self, wishes: &[Wish]) -> Result<(), StoreError> {
         let mut write = self.connections.write("record a wish").await?;
-        let query = concat!("SELECT ", columns!(), " FROM wishes WHERE host = $1");
-        let old = write
-            .row(sqlx::query(query).bind(new.host.as_str()))
-            .await?
-            .map(wish)
-            .transpose()?;
-        let (cause_detail, rewound_to) = (cause_detail(&new.cause), rewound_to(&new.branch_state));
-        write
-            .execute(
-                sqlx::query(concat!(
-                    "INSERT INTO wishes (",
-                    columns!(),
-                    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
-                     ON CONFLICT (host) DO UPDATE SET \
-                     repository = excluded.repository, branch = excluded.branch, \
-                     revision = excluded.revision, branch_state = excluded.branch_state, \
-                     rewound_to = excluded.rewound_to, cause = excluded.cause, \
-                     cause_detail = excluded.cause_detail, requested_at = excluded.requested_at, \
-                     recorded_at = excluded.recorded_at"
-                ))
-                .bind(new.host.as_str())
-                .bind(new.repository.as_str())
-                .bind(new.branch.as_str())
-                .bind(new.revision.as_ref().map(Revision::as_str))
-                .bind(new.branch_state.label())
-                .bind(rewound_to)
-                .bind(new.cause.label())
-                .bind(cause_detail)
-                .bind(microseconds(new.requested_at))
-                .bind(microseconds(new.recorded_at)),
-            )
-            .await?;
-        if let Some(entry) = change(old.as_ref(), new) {
-            insert(&mut write, &entry).await?;
+        for new in wishes {
+            set(&mut write, new).await?;
         }
         write.commit().await
     }
+}
+
+async fn set(write: &mut Write<'_>, new: &Wish) -> Result<(), StoreError> {
+    let query = concat!("SELECT ", columns!(), " FROM wishes WHERE host = $1");
+    let old = write
+        .row(sqlx::query(query).bind(new.host.as_str()))
+        .await?
+        .map(wish)
+        .transpose()?;
+    let (cause_detail, rewound_to) = (cause_detail(&new.cause), rewound_to(&new.branch_state));
+    write
+        .execute(
+            sqlx::query(concat!(
+                "INSERT INTO wishes (",
+                columns!(),
+                ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+                 ON CONFLICT (host) DO UPDATE SET \
+                 repository = excluded.repository, branch = excluded.branch, \
+                 revision = excluded.revision, branch_state = excluded.branch_state, \
+                 rewound_to = excluded.rewound_to, cause = excluded.cause, \
+                 cause_detail = excluded.cause_detail, requested_at = excluded.requested_at, \
+                 recorded_at = excluded.recorded_at"
+            ))
+            .bind(new.host.as_str())
+            .bind(new.repository.as_str())
+            .bind(new.branch.as_str())
+            .bind(new.revision.as_ref().map(Revision::as_str))
+            .bind(new.branch_state.label())
+            .bind(rewound_to)
+            .bind(new.cause.label())
+            .bind(cause_detail)
+            .bind(microseconds(new.requested_at))
+            .bind(microseconds(new.recorded_at)),
+        )
+        .await?;
+    if let Some(entry) = change(old.as_ref(), new) {
+        insert(write, &entry).await?;
+    }
+    Ok(())
 }
 
 /// What the history says about the step from one wish to the next, if anything.

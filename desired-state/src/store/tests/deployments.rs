@@ -225,7 +225,10 @@ async fn what_was_built_is_remembered_by_repository_attribute_and_revision() {
         system: "aarch64-linux".to_owned(),
         built_at: None,
     };
-    fresh.record_built(&evaluated).await.unwrap();
+    fresh
+        .record_built(std::slice::from_ref(&evaluated))
+        .await
+        .unwrap();
     assert_eq!(
         fresh.built(&infra(), ".#a", &revision('1')).await.unwrap(),
         Some(evaluated.clone())
@@ -234,7 +237,10 @@ async fn what_was_built_is_remembered_by_repository_attribute_and_revision() {
         built_at: Some(at(3)),
         ..evaluated
     };
-    fresh.record_built(&built).await.unwrap();
+    fresh
+        .record_built(std::slice::from_ref(&built))
+        .await
+        .unwrap();
     let fresh = fresh.reopened().await;
     assert_eq!(
         fresh.built(&infra(), ".#a", &revision('1')).await.unwrap(),

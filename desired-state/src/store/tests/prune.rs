@@ -107,7 +107,7 @@ async fn each_attribute_keeps_its_newest_builds() {
         built_at: None,
     };
     for number in 1..=203 {
-        fresh.record_built(&built(number)).await.unwrap();
+        fresh.record_built(&[built(number)]).await.unwrap();
     }
     assert_eq!(fresh.prune(at(0)).await.unwrap().built, 3);
     for (number, known) in [(3, false), (4, true), (203, true)] {
