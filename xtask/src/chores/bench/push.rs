@@ -149,7 +149,11 @@ fn by_hand(
             .arg(format!("git+file://{}", repository.work().display()))
             .arg(ssh_config)
             .arg(control)
-            .args(hosts.iter().map(|host| &host.root_alias)),
+            .args(
+                hosts
+                    .iter()
+                    .map(|host| format!("{}:{}", host.name, host.root_alias)),
+            ),
     )?;
     let took = began.elapsed().as_secs_f64();
     ensure!(output.status.success(), "{}", said(&output));
