@@ -14,8 +14,9 @@ use crate::api::Step;
 use crate::attempt::Ended;
 use crate::clock;
 use crate::desired::Desired;
+use crate::evaluations;
 use crate::metrics::Phase;
-use crate::pass::{Pass, Seen};
+use crate::pass::{Pass, Seen, evaluation_failed};
 use crate::repository::words;
 use crate::supersede::{is_superseded, unless_superseded};
 
@@ -97,20 +98,48 @@ async fn build(
     pass.world
         .tell_step(&pass.host, Step::Building, Some(revision));
     let began = Instant::now();
-    let request = BuildRequest {
-        host: pass.host.to_string(),
-        revision: revision.to_string(),
-        evaluated: evaluated.clone(),
-        on: pass.config.build_on.clone(),
-        timeout: pass.config.timeouts.build,
-    };
     let target = seen.map(|seen| &seen.connection);
-    let built = pass.repository.nix.build(&request, target).await;
+    let mut built = pass
+        .repository
+        .nix
+        .build(&build_request(pass, desired, evaluated), target)
+        .await;
+    // A garbage collection can have taken what was evaluated before.
+    if built.as_ref().is_err_and(BuildError::needs_evaluation) {
+        let again = evaluate_again(pass, desired).await?;
+        built = pass
+            .repository
+            .nix
+            .build(&build_request(pass, desired, &again), target)
+            .await;
+    }
     pass.world.metrics.phase_took(Phase::Build, began.elapsed());
     built.map_err(|error: BuildError| Outcome::BuildFailed {
         detail: words(&error as &dyn Error),
         transience: Transience::when_retrying_is(error.is_worth_retrying()),
     })
+}
+
+fn build_request(pass: &Pass, desired: &Desired, evaluated: &Evaluated) -> BuildRequest {
+    BuildRequest {
+        host: pass.host.to_string(),
+        revision: desired.target.revision.to_string(),
+        evaluated: evaluated.clone(),
+        on: pass.config.build_on.clone(),
+        timeout: pass.config.timeouts.build,
+    }
+}
+
+async fn evaluate_again(pass: &Pass, desired: &Desired) -> Result<Evaluated, Outcome> {
+    let wanted = evaluations::Wanted {
+        revision: desired.target.revision.clone(),
+        attribute: pass.config.attribute.clone(),
+        together: vec![pass.config.attribute.clone()],
+        timeout: pass.config.timeouts.evaluate,
+    };
+    evaluations::evaluate(&pass.world, &pass.setup, &pass.repository, wanted)
+        .await
+        .map_err(|error| evaluation_failed(&error))
 }
 
 async fn copy(
