@@ -1,7 +1,5 @@
 //! Words for people and for scripts.
 
-#![expect(clippy::print_stderr, reason = "the command line talks to people")]
-
 use std::fmt::Write as _;
 use std::io::Write as _;
 
@@ -31,12 +29,13 @@ pub fn print_json(value: &impl Serialize) -> Result<Exit, CliError> {
 
 /// Says why the command failed, on standard error.
 pub fn error(error: &CliError) {
-    eprintln!("reconcile: {}", words(error));
+    note(&format!("reconcile: {}", words(error)));
 }
 
-/// Says something on the side, on standard error.
+/// Says something on the side, on standard error. Nobody may be there to hear it: that is no reason
+/// to fail, and `eprintln!` would panic.
 pub fn note(text: &str) {
-    eprintln!("{text}");
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// A table as wide as the terminal, without lines.
