@@ -275,12 +275,20 @@ impl Daemon {
     /// # Errors
     /// When there is no binary. How the command ends is in the answer.
     pub fn cli(&self, arguments: &[&str]) -> Result<Output> {
-        finish(
-            self.reconcile()?
-                .args(arguments)
-                .arg("--config")
-                .arg(self.config_file()),
-        )
+        finish(&mut self.command(arguments)?)
+    }
+
+    /// `reconcile` with arguments and this daemon's config, for a test to run its own way.
+    ///
+    /// # Errors
+    /// When there is no binary.
+    pub fn command(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = self.reconcile()?;
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(self.config_file());
+        Ok(command)
     }
 
     /// Runs `reconcile` with arguments and `--json`, and reads what it says.

@@ -1,5 +1,7 @@
 //! A forge, hosts and a daemon in between, for the tests that take it apart.
 
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
