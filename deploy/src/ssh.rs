@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::destination::Destination;
 use master::Master;
@@ -87,6 +87,9 @@ impl Connections {
     /// A connection to the host: a warm one to any of its destinations, else a login to the first that
     /// lets us in, in their order. A warm connection that is dead is replaced.
     ///
+    /// Each login may take `timeout`, at most [`SshSettings::connect_timeout`]; one that a server closed
+    /// early is tried once more, two seconds later.
+    ///
     /// # Errors
     /// [`SshError::NotReached`] with what failed at each destination.
     pub async fn reach(
@@ -119,7 +122,6 @@ impl Connections {
         timeout: Duration,
         reuse: Reuse,
     ) -> Result<Connection, SshError> {
-        let deadline = Instant::now() + timeout;
         if destinations.is_empty() {
             return Err(SshError::NoDestination);
         }
@@ -134,7 +136,7 @@ impl Connections {
         let mut left: Vec<&Destination> = destinations.iter().collect();
         for _ in 0..ROUNDS {
             for destination in &left {
-                match self.log_in(destination, deadline, timeout, reuse).await {
+                match self.log_in(destination, timeout, reuse).await {
                     Ok(connection) => return Ok(connection),
                     Err(fault) => {
                         if fault.was_counted() {
@@ -155,7 +157,7 @@ impl Connections {
                         && matches!(failure.fault, LoginFault::Closed(_))
                 })
             });
-            if left.is_empty() || Instant::now() + PACE >= deadline {
+            if left.is_empty() {
                 break;
             }
         }
@@ -173,18 +175,18 @@ impl Connections {
     async fn log_in(
         &self,
         destination: &Destination,
-        deadline: Instant,
-        timeout: Duration,
+        limit: Duration,
         reuse: Reuse,
     ) -> Result<Connection, LoginFault> {
-        let too_late = |_| LoginFault::TimedOut(timeout);
+        let settings = &self.shared.settings;
+        let limit = limit.min(settings.connect_timeout);
         let door = self.door(&destination.address);
         // A fresh login does not wait for a warm one, nor the other way round.
         let mut warm = match reuse {
             Reuse::Warm => Some(
-                timeout_at(deadline, door.warm.lock())
+                timeout(limit, door.warm.lock())
                     .await
-                    .map_err(too_late)?,
+                    .map_err(|_| LoginFault::TimedOut(limit))?,
             ),
             Reuse::Never => None,
         };
@@ -195,16 +197,7 @@ impl Connections {
         }
         let not_before = *locked(&door.not_before);
         if let Some(moment) = not_before {
-            timeout_at(deadline, sleep_until(moment))
-                .await
-                .map_err(too_late)?;
-        }
-        let settings = &self.shared.settings;
-        let limit = settings
-            .connect_timeout
-            .min(deadline.saturating_duration_since(Instant::now()));
-        if limit.is_zero() {
-            return Err(LoginFault::TimedOut(timeout));
+            sleep_until(moment).await;
         }
         let master = Arc::new(Master::log_in(settings, destination, limit).await?);
         if let Some(warm) = warm.as_deref_mut() {

@@ -211,6 +211,22 @@ async fn destinations_are_tried_in_order_and_all_failures_are_told() {
 }
 
 #[tokio::test]
+async fn a_silent_destination_does_not_use_up_the_time_of_the_next() {
+    let Some(sshd) = Sshd::start() else { return };
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let destinations = [to(&format!("ssh://127.0.0.1:{port}")), to("target")];
+    let connections = sshd.connections();
+    let limit = Duration::from_secs(3);
+    let connection = connections.reach(&destinations, limit).await.unwrap();
+    assert_eq!(connection.destination().address, "target");
+    // And the next time it is not even asked.
+    let began = Instant::now();
+    connections.reach(&destinations, limit).await.unwrap();
+    assert!(began.elapsed() < limit);
+}
+
+#[tokio::test]
 async fn a_fault_of_configuration_is_not_hidden_behind_a_destination_that_is_away() {
     let Some(sshd) = Sshd::start() else { return };
     fs::write(sshd.path("known_hosts"), "").unwrap();

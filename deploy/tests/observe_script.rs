@@ -24,9 +24,15 @@ fn a_host_tells_what_it_runs() {
     for shell in shells() {
         let host = FakeHost::new(&shell);
         for (system, kernel) in [(OLD, "a"), (NEW, "b")] {
-            for file in ["kernel", "initrd"] {
-                host.write(&format!("{system}/{file}"), kernel);
-            }
+            host.write(&format!("nix/store/{kernel}/bzImage"), "the same text");
+            host.write("nix/store/modules/x", "");
+            // Links are compared by where they lead, files by what is in them.
+            host.link(
+                &format!("{system}/kernel"),
+                &format!("nix/store/{kernel}/bzImage"),
+            );
+            host.link(&format!("{system}/kernel-modules"), "nix/store/modules");
+            host.write(&format!("{system}/initrd"), kernel);
             host.write(&format!("{system}/kernel-params"), "same");
         }
         host.link("run/current-system", NEW);

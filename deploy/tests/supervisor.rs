@@ -18,9 +18,7 @@ mod fakehost;
 use std::fs;
 use std::process::Command;
 
-use fakehost::{
-    FakeHost, ID, NEW, OBSERVE, OLD, SUPERVISOR, begin, end_group, hold, is_free, shells, until,
-};
+use fakehost::{FakeHost, Holder, ID, NEW, OBSERVE, OLD, SUPERVISOR, is_free, shells, until};
 
 #[test]
 fn a_switch_tests_first_and_then_makes_the_system_the_boot_default() {
@@ -204,7 +202,7 @@ fn who_holds_the_lock_of_another_switch_is_named() {
         let lock = host.path("run/nixos/switch-to-configuration.lock");
         // A command line that tries to write lines of its own.
         let words = ["sh", "-c", "sleep 1000; : '\\nverdict done\nverdict done'"];
-        let mut holder = hold(&lock, &words);
+        let holder = Holder::flock(&lock, &words);
         let verdict = host.deploy("switch");
         assert!(
             verdict.starts_with(&format!("locked pid {} (flock ", holder.id())),
@@ -223,7 +221,6 @@ fn who_holds_the_lock_of_another_switch_is_named() {
             seen.contains(&format!("\nlocked pid {} (flock ", holder.id())),
             "{seen}"
         );
-        end_group(&mut holder);
     }
 }
 
@@ -232,7 +229,7 @@ fn who_holds_a_lock_that_was_taken_for_a_script_is_named_too() {
     for shell in shells() {
         let host = FakeHost::new(&shell);
         // flock(1) takes it for a descriptor of the shell and ends.
-        let mut script = begin(
+        let script = Holder::start(
             Command::new("sh")
                 .args(["-c", "exec 9>$1; flock 9; sleep 1000; :", "sh"])
                 .arg(host.path("run/nixos/switch-to-configuration.lock")),
@@ -243,7 +240,6 @@ fn who_holds_a_lock_that_was_taken_for_a_script_is_named_too() {
             verdict.starts_with(&format!("locked pid {} (sh -c exec 9>$1", script.id())),
             "{verdict}"
         );
-        end_group(&mut script);
     }
 }
 

@@ -19,16 +19,15 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use fakehost::{FakeHost, ID, NEW, OLD, SUPERVISOR, end_group, hold, shells, until};
+use fakehost::{FakeHost, Holder, ID, NEW, OLD, SUPERVISOR, shells, until};
 
 #[test]
 fn two_deployments_of_ours_do_not_run_at_once() {
     for shell in shells() {
         let host = FakeHost::new(&shell);
-        let mut other = hold(&host.path("run/reconcile/lock"), &["sleep", "1000"]);
+        let _other = Holder::flock(&host.path("run/reconcile/lock"), &["sleep", "1000"]);
         host.write("run/reconcile/lock", "reconcile-d-87654321.service\n");
         assert_eq!(host.deploy("switch"), "locked reconcile-d-87654321.service");
-        end_group(&mut other);
     }
 }
 
@@ -154,6 +153,21 @@ fn a_waiter_returns_when_it_ends_or_when_its_time_is_over() {
             assert!(report.contains("\nverdict done\n"), "{report}");
             assert!(returned.saturating_duration_since(ended) < Duration::from_secs(2));
         });
+    }
+}
+
+#[test]
+fn a_unit_that_is_gone_without_a_verdict_is_not_waited_for() {
+    for shell in shells() {
+        let host = FakeHost::new(&shell);
+        host.write(&format!("run/reconcile/{ID}/begun/x"), "");
+        let began = Instant::now();
+        let report = host.call(&["wait", ID, "60"]);
+        assert!(
+            report.contains("\nverdict interrupted unknown\n"),
+            "{report}"
+        );
+        assert!(began.elapsed() < Duration::from_secs(20));
     }
 }
 

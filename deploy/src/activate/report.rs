@@ -26,7 +26,8 @@ pub struct ActivationReport {
     pub verdict: ActivationVerdict,
     /// The steps in the order in which the host took them.
     pub steps: Vec<Step>,
-    /// The exit code of `switch-to-configuration`, if it was run and ended.
+    /// The exit code of `switch-to-configuration`, if it was run and ended; of its two runs in a
+    /// switch, the one that is not 0.
     pub exit_code: Option<i32>,
     /// The units that were failed afterwards.
     pub failed_units: Vec<String>,
@@ -114,14 +115,22 @@ impl ActivationReport {
             }
         }
         report.output_tail = printable(rest.as_bytes());
-        report.exit_code = report
-            .steps
-            .iter()
-            .rev()
-            .filter(|step| ["test", "boot", "dry-activate"].contains(&step.name.as_str()))
-            .find_map(|step| step.code);
+        report.exit_code = report.worst_exit_code();
         report.verdict = verdict?;
         Some(report)
+    }
+
+    /// Of the runs of `switch-to-configuration`, the first code that is not 0, else the last.
+    fn worst_exit_code(&self) -> Option<i32> {
+        let mut codes = self
+            .steps
+            .iter()
+            .filter(|step| ["test", "boot", "dry-activate"].contains(&step.name.as_str()))
+            .filter_map(|step| step.code);
+        codes
+            .clone()
+            .find(|code| *code != 0)
+            .or_else(|| codes.next_back())
     }
 
     /// `TIME begin STEP` or `TIME end STEP CODE`; other lines are for people.
@@ -186,14 +195,14 @@ mod tests {
     #[test]
     fn a_report_with_steps_units_and_output_is_read() {
         let answer = b"boot-id 7d0e\nstep 100 begin check\nstep 101 end check 0\nstep 101 begin test\n\
-            step 105 end test 4\nstep 105 verdict degraded\nfailed-unit a.service\nverdict degraded\n\
+            step 105 end test 4\nstep 106 begin boot\nstep 107 end boot 0\nstep 107 verdict degraded\nfailed-unit a.service\nverdict degraded\n\
             output\nverdict done\n\x1b[31mwarning\x1b[0m: a.service\n";
         let report = ActivationReport::read(answer).unwrap();
         assert_eq!(report.verdict, ActivationVerdict::Degraded);
         assert_eq!(report.exit_code, Some(4));
         assert_eq!(report.failed_units, ["a.service"]);
         assert_eq!(report.output_tail, "verdict done\nwarning: a.service\n");
-        assert_eq!(report.steps.len(), 2);
+        assert_eq!(report.steps.len(), 3);
         assert_eq!(report.steps[1].name, "test");
         assert_eq!(report.steps[1].ended_at, Some(105));
     }

@@ -183,7 +183,7 @@ impl Connection {
             program: command.program.clone(),
         };
         let permit = self.permit().await?;
-        let session = self.master.session().ok_or_else(lost)?;
+        let session = self.master.session();
         let sudo = command.needs_sudo(self.destination.sudo);
         let mut remote = session.command("/bin/sh");
         remote.args(["-c", LAUNCHER, "sh"]);

@@ -9,7 +9,6 @@ use std::time::{Duration, SystemTime};
 use openssh::Session;
 use tempfile::TempDir;
 use tokio::net::UnixStream;
-use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -40,8 +39,8 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(600);
 /// A logged-in `ssh` in the background, and its control socket.
 #[derive(Debug)]
 pub(super) struct Master {
-    /// Dropping it tells the process to end with its last command. `None` only while dropping.
-    session: Option<Session>,
+    /// Dropping it ends the process, also while a command that was given up still runs on the host.
+    session: Session,
     /// Keeps the process from ending by itself (OpenSSH, channels.c, `channel_still_open`).
     _presence: UnixStream,
     socket: PathBuf,
@@ -81,7 +80,7 @@ impl Master {
                         source,
                     }
                 })?,
-                session: Some(Session::new_native_mux(folder)),
+                session: Session::new_native_mux(folder),
                 socket,
                 sessions: Arc::new(Semaphore::new(settings.max_sessions.max(1))),
                 worn: AtomicBool::new(false),
@@ -107,43 +106,22 @@ impl Master {
     }
 
     /// The session to run commands over.
-    pub(super) fn session(&self) -> Option<&Session> {
-        self.session.as_ref()
+    pub(super) fn session(&self) -> &Session {
+        &self.session
     }
 
     /// Whether it can be used again: the process answers, and no session of it is lost.
     pub(super) async fn is_alive(&self) -> bool {
-        let Some(session) = self.session() else {
-            return false;
-        };
         !self.worn.load(Ordering::Relaxed)
-            && matches!(timeout(LOCAL_ANSWER, session.check()).await, Ok(Ok(())))
+            && matches!(
+                timeout(LOCAL_ANSWER, self.session.check()).await,
+                Ok(Ok(()))
+            )
     }
 
     /// Keeps it from being used again.
     pub(super) fn wear_out(&self) {
         self.worn.store(true, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Master {
-    fn drop(&mut self) {
-        let session = self.session.take();
-        if !self.worn.load(Ordering::Relaxed) {
-            return;
-        }
-        // Left to itself it would stay for as long as the command that was given up.
-        if let (Some(session), Ok(runtime)) = (session, Handle::try_current()) {
-            let end = Command::new("ssh", LOCAL_ANSWER)
-                .arguments(["-O", "exit", "-S"])
-                .arguments([&self.socket])
-                .arguments(["--", "unused"]);
-            runtime.spawn(async move {
-                // It fails when the process has ended before, which is as good.
-                let _ = end.run().await;
-                drop(session);
-            });
-        }
     }
 }
 

@@ -287,16 +287,33 @@ pub fn until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// A process group of its own, flock(1), that holds a lock.
-pub fn hold(lock: &Path, words: &[&str]) -> Child {
-    begin(Command::new("flock").arg(lock).args(words), lock)
+/// A process group that holds a lock until this is dropped.
+pub struct Holder(Child);
+
+impl Holder {
+    /// flock(1), with a command.
+    pub fn flock(lock: &Path, words: &[&str]) -> Self {
+        Self::start(Command::new("flock").arg(lock).args(words), lock)
+    }
+
+    /// A command that takes the lock.
+    pub fn start(command: &mut Command, lock: &Path) -> Self {
+        let holder = Self(command.process_group(0).spawn().unwrap());
+        until("the lock is held", || !is_free(lock));
+        holder
+    }
+
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
 }
 
-/// A process group of its own that takes a lock.
-pub fn begin(command: &mut Command, lock: &Path) -> Child {
-    let holder = command.process_group(0).spawn().unwrap();
-    until("the lock is held", || !is_free(lock));
-    holder
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let group = format!("-{}", self.0.id());
+        let _ = Command::new("kill").args(["-9", "--", &group]).status();
+        let _ = self.0.wait();
+    }
 }
 
 /// Whether nobody holds a lock.
@@ -307,12 +324,4 @@ pub fn is_free(lock: &Path) -> bool {
         .arg("true")
         .status();
     status.unwrap().success()
-}
-
-/// Ends what [`hold`] started.
-pub fn end_group(child: &mut Child) {
-    let group = format!("-{}", child.id());
-    let status = Command::new("kill").args(["-9", "--", &group]).status();
-    assert!(status.unwrap().success());
-    child.wait().unwrap();
 }
