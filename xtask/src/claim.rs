@@ -30,6 +30,9 @@ const NUMBERS: std::ops::RangeInclusive<u8> = 1..=200;
 /// What prefixes the names of this test bed's network namespaces and links; short, because a link's name has at most 15 characters.
 const PREFIX: &str = "rtb";
 
+/// The file in a claim's folder that its owner has locked.
+const LOCK: &str = "lock";
+
 /// Claims of this process that a signal has to clean.
 static HELD: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
@@ -136,7 +139,7 @@ fn held() -> std::sync::MutexGuard<'static, Vec<u8>> {
 fn lock(number: u8) -> Result<Option<Flock<fs::File>>> {
     let folder = directory(number);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let path = folder.join("lock");
+    let path = folder.join(LOCK);
     let Ok(file) = fs::OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -193,11 +196,46 @@ fn sweep(number: u8) -> Result<()> {
         let _ = process::finish(Command::new("ip").args(["link", "delete", &link]))?;
     }
     unmount_under(&folder)?;
-    if folder.exists() {
-        fs::remove_dir_all(&folder)
-            .with_context(|| format!("cannot remove {}", folder.display()))?;
+    remove(&folder)
+}
+
+/// Removes a claim's folder, whose lock the caller holds. The lock goes last: from then on the number is anybody's,
+/// and what lies in the folder may be theirs.
+fn remove(folder: &Path) -> Result<()> {
+    let emptied = || {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let entry = entry?;
+            let path = entry.path();
+            if entry.file_type()?.is_dir() {
+                fs::remove_dir_all(&path)
+            } else if entry.file_name() == LOCK {
+                Ok(())
+            } else {
+                fs::remove_file(&path)
+            }
+            .with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+        Ok(())
+    };
+    // What a killed daemon had started may write there for a moment yet.
+    wait_until("an emptied claim", process::GONE, emptied, |()| true)?;
+    for removed in [fs::remove_file(folder.join(LOCK)), fs::remove_dir(folder)] {
+        match removed {
+            Err(error) if !is_anothers(&error) => {
+                return Err(error).with_context(|| format!("cannot remove {}", folder.display()));
+            }
+            _ => {}
+        }
     }
     Ok(())
+}
+
+/// Whether a folder could not be removed because somebody has taken it, or removed it, meanwhile.
+fn is_anothers(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::DirectoryNotEmpty
+    )
 }
 
 /// Kills what runs in a network namespace, and waits until it is gone.
@@ -301,16 +339,19 @@ mod tests {
 
     #[test]
     fn a_dead_owners_processes_are_ended_and_its_folder_removed() -> Result<()> {
-        let (folder, pid) = {
+        // Not the folder itself is looked at afterwards: the number may be another test's by then.
+        let (mark, pid) = {
             let claim = Claim::new()?;
+            let mark = claim.directory().join("of-a-dead-owner");
+            fs::write(&mark, "mine")?;
             let mut child = Command::new("sleep").arg("600").spawn()?;
             record_process(&claim.directory(), child.id())?;
             let pid = i32::try_from(child.id())?;
             std::thread::spawn(move || child.wait());
-            (claim.directory(), pid)
+            (mark, pid)
         };
         assert_eq!(process::started(pid), None);
-        assert!(!folder.exists());
+        assert!(!mark.exists());
         Ok(())
     }
 
@@ -338,5 +379,26 @@ mod tests {
         assert_ne!(first.number(), second.number());
         assert!(first.directory().exists() && second.directory().exists());
         Ok(())
+    }
+
+    #[test]
+    fn claims_that_come_and_go_at_once_leave_one_another_alone() -> Result<()> {
+        let comes_and_goes = || -> Result<()> {
+            for _ in 0..8 {
+                let claim = Claim::new()?;
+                let mark = claim.directory().join("mark");
+                fs::write(&mark, "mine")?;
+                std::thread::yield_now();
+                assert_eq!(fs::read_to_string(&mark)?, "mine");
+            }
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(comes_and_goes)).collect();
+            for thread in threads {
+                thread.join().unwrap()?;
+            }
+            Ok(())
+        })
     }
 }
