@@ -138,7 +138,14 @@ fn held() -> std::sync::MutexGuard<'static, Vec<u8>> {
 /// Takes a claim's lock if nobody has it.
 fn lock(number: u8) -> Result<Option<Flock<fs::File>>> {
     let folder = directory(number);
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    // Not `create_dir_all` for the number itself: it fails on a folder that is removed while it looks.
+    fs::create_dir_all(CLAIMS).with_context(|| format!("cannot make {CLAIMS}"))?;
+    match fs::create_dir(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(error).with_context(|| format!("cannot make {}", folder.display()));
+        }
+        _ => {}
+    }
     let path = folder.join(LOCK);
     let Ok(file) = fs::OpenOptions::new()
         .create(true)
