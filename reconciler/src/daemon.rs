@@ -25,7 +25,7 @@ use crate::pass::pass;
 use crate::repository::{self, words};
 use crate::runner;
 use crate::status;
-use crate::world::{World, WorldError};
+use crate::world::{Setup, World, WorldError};
 
 /// Between two rounds of removing what is too old from the store.
 const BETWEEN_UPKEEPS: Duration = Duration::from_secs(6 * 3600);
@@ -282,17 +282,18 @@ async fn take_up_changes(
             Change::SecretsChanged(files) => {
                 tracing::info!(?files, "secret files have changed");
                 reload_secrets(&world, bell.as_deref());
-                ring_all(&world);
+                ring_all(&world.setup());
             }
             Change::SshFilesChanged(files) => {
                 tracing::info!(
                     ?files,
                     "files for SSH have changed; new connections use them"
                 );
-                ring_all(&world);
+                let before = world.setup();
                 if let Err(error) = world.set_up_again() {
                     tracing::error!(error = words(&error), "the files as they were stay in use");
                 }
+                ring_all(&before);
                 for host in world.setup().config.hosts.keys() {
                     world.waker.wake(host);
                 }
@@ -340,10 +341,7 @@ fn reload(world: &Arc<World>, loaded: &Loaded) {
             world.metrics.forget_host(host);
         }
     }
-    // Watchers wait for the bells of the repositories as they were.
-    for repository in before.repositories.values() {
-        repository.bell.notify_one();
-    }
+    ring_all(&before);
     tracing::info!(changed = ?changed, "the changed config is taken up");
 }
 
@@ -363,8 +361,10 @@ fn reload_secrets(world: &World, bell: Option<&Bell>) {
     }
 }
 
-fn ring_all(world: &World) {
-    for repository in world.setup().repositories.values() {
+/// Has every repository looked at. After a change of the setup it is the setup before that is to be
+/// rung: whoever watches waits for a bell of that one, and goes on with the new one.
+fn ring_all(setup: &Setup) {
+    for repository in setup.repositories.values() {
         repository.bell.notify_one();
     }
 }
