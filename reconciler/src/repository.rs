@@ -69,10 +69,10 @@ pub async fn watch(world: Arc<World>, name: RepositoryName) {
                 }
             }
             Err(error) => {
-                failures = failures.saturating_add(1);
                 wait = AFTER_FAILURE
                     .saturating_mul(1 << failures.min(16))
                     .min(poll);
+                failures = failures.saturating_add(1);
                 let text = words(&error);
                 // Said once, and again when it changes: a server that is down for a night is one line.
                 if text == last_error {
