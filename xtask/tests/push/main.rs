@@ -1,0 +1,16 @@
+//! From a push to the hosts: what the forge tells, what the daemon makes of it, and what the hosts then run.
+//!
+//! The daemon asks git by itself only once an hour in all of these, except where the poll is the point: what happens
+//! within seconds happens because of a delivery.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests; clippy only excepts the tests themselves"
+)]
+
+mod branches;
+mod hearing;
+mod pushes;
+mod recorded;
+mod scene;
+mod settings;
