@@ -71,6 +71,8 @@ enum Command {
 /// Runs the command line of the process.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // What we write is nobody else's, also where the state's folder was made open for all.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     let ended = match tokio::runtime::Builder::new_multi_thread()
         // The work is done by child processes and hosts; two threads carry hundreds of them.
         .worker_threads(2)
