@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ pub struct Stage {
     pub repository: Repository,
     pub forge: Forge,
     pub hosts: Vec<Lease>,
-    _fleet: Arc<Fleet>,
+    fleet: Arc<Fleet>,
 }
 
 impl Stage {
@@ -50,7 +51,7 @@ impl Stage {
             repository,
             forge,
             hosts,
-            _fleet: fleet,
+            fleet,
         })
     }
 
@@ -68,6 +69,11 @@ impl Stage {
     /// The only host, in tests that have one.
     pub fn host(&self) -> &Host {
         &self.hosts[0]
+    }
+
+    /// The private key that may log in to every host.
+    pub fn identity(&self) -> PathBuf {
+        self.fleet.description().identity.clone()
     }
 
     /// Waits until a host runs what a commit gives it and the daemon knows it; gives the toplevel.
