@@ -62,10 +62,15 @@ impl Action {
         matches!(self, Action::Switch | Action::Boot)
     }
 
+    /// Whether the host is another afterwards: in what it runs, or in what it boots.
+    pub const fn changes_host(self) -> bool {
+        self.activates() || self.sets_profile()
+    }
+
     /// Whether a deployment that a person asked for pins the host to that revision: it changes the
     /// host for longer than the command runs, and the loop must not undo it.
     pub const fn becomes_pin(self) -> bool {
-        self.activates() || self.sets_profile()
+        self.changes_host()
     }
 }
 

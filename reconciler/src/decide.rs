@@ -213,7 +213,7 @@ pub fn decide(situation: &Situation<'_>, now: Timestamp) -> Decision {
             None => Drift::Drifted,
         };
         // A forced `build` or `dry-activate` is done again: its output is what is asked for.
-        let again = !situation.action.activates() && insistence.is_a_persons();
+        let again = !situation.action.changes_host() && insistence.is_a_persons();
         if drift == Drift::InSync && !again {
             return Decision::UpToDate;
         }
@@ -234,7 +234,7 @@ pub fn decide(situation: &Situation<'_>, now: Timestamp) -> Decision {
     }
     if situation.policy == Policy::Observe
         && !insistence.is_a_persons()
-        && situation.action.activates()
+        && situation.action.changes_host()
         && situation.wanted.is_some()
     {
         return wait(Why::Observing);
@@ -396,6 +396,17 @@ mod tests {
     }
 
     #[test]
+    fn a_host_that_boots_what_is_wanted_is_left_alone_also_when_a_person_asks() {
+        let case = Case {
+            action: Action::Boot,
+            observed: Ok(observation("old", "new")),
+            insistence: Insistence::Asked,
+            ..Case::default()
+        };
+        check(&case, "up_to_date");
+    }
+
+    #[test]
     fn build_and_dry_activate_are_done_once_and_again_when_a_person_asks() {
         let done = Memory {
             done_once: Some((Action::Build, toplevel("new"))),
@@ -458,6 +469,18 @@ mod tests {
         };
         check(&case(Insistence::None), "observing");
         check(&case(Insistence::Asked), "deploy");
+        for action in Action::ALL {
+            let changing = Case {
+                action,
+                ..case(Insistence::None)
+            };
+            let expected = if action.changes_host() {
+                "observing"
+            } else {
+                "deploy"
+            };
+            check(&changing, expected);
+        }
     }
 
     #[test]

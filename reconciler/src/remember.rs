@@ -56,7 +56,7 @@ impl Pass {
         let (Ok(seen), Some(wanted)) = (seen, memory.wanted.clone()) else {
             return Ok(());
         };
-        if !action.activates() {
+        if !action.changes_host() {
             return Ok(());
         }
         let now = clock::now();
@@ -110,7 +110,7 @@ impl Pass {
         if let Some(observation) = &ended.read_back {
             memory.note_observation(observation, now);
             if let Some(toplevel) = &ended.toplevel
-                && action.activates()
+                && action.changes_host()
             {
                 let drift = drift(action, toplevel, observation, memory);
                 memory.note_drift(drift, now);
