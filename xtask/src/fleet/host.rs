@@ -194,6 +194,11 @@ impl Host {
             self.power_on()?;
         }
         self.console("/usr/lib/testbed/reset")?;
+        if self.running_toplevel()? != self.base_toplevel {
+            // A system with another init interface is only left by a reboot.
+            self.power_cut()?;
+            self.power_on()?;
+        }
         for toplevel in [
             self.running_toplevel()?,
             self.profile_toplevel()?,

@@ -1,6 +1,7 @@
 //! Actions that leave a host as it is.
 
 use anyhow::Result;
+use xtask::flake::System;
 use xtask::fleet::count_begun;
 
 use crate::scene::{Scene, status_of};
@@ -114,6 +115,19 @@ fn a_host_whose_action_is_boot_or_test_gets_that_and_no_more() -> Result<()> {
         news.push(scene.repository.toplevel(host, &revision)?);
         assert_eq!(attempts(&scene.daemon, host, &revision)?.len(), 1);
     }
+    // What would only count at the next boot is a change all the same, and held back under `observe`.
+    *scene.daemon.config.host("cyt-pi") += "\npolicy = \"observe\"";
+    scene.daemon.rewrite_config()?;
+    scene.wait_for_status("cyt-pi", "the policy", |status| {
+        status["policy"] == "observe"
+    })?;
+    let systems = [("cyt-pi", System::new("3"))];
+    let third = scene.repository.deploy("main", "3", &systems)?;
+    scene.wait_for_status("cyt-pi", "the push to be reported", |status| {
+        status["desired_revision"] == third.as_str() && status["drift"] == "drifted"
+    })?;
+    scene.wait_for_two_looks("cyt-pi")?;
+    wait_until_in_sync(&scene, "uConsole", &third)?;
     let (boots, tests) = (&scene.hosts[0], &scene.hosts[1]);
     assert_eq!(
         places(boots)?,
