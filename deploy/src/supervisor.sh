@@ -262,7 +262,8 @@ start() {
 # Blocks in flock(1) while the supervisor lives. It sleeps only in two short moments: before a new
 # unit has taken its lock, and while the unit of a killed one writes the verdict.
 wait_for() {
-    deadline=$(($(now) + $2))
+    # The clock has whole seconds, so one more: late by a part of one is better than early.
+    deadline=$(($(now) + $2 + 1))
     while [ -d "$dir" ] && [ ! -e "$dir/verdict" ]; do
         left=$((deadline - $(now)))
         [ "$left" -gt 0 ] || break
