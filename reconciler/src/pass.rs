@@ -109,10 +109,15 @@ impl Pass {
         })
     }
 
-    fn insistence(&self) -> Insistence {
-        self.order
-            .as_ref()
-            .map_or(Insistence::None, |order| order.insistence)
+    fn insistence(&self, memory: &Memory) -> Insistence {
+        match &self.order {
+            // What they asked for has been tried: a failure is not tried twice for one asking.
+            Some(order) if !order.insistence.is_forced() && self.meanwhile(memory).is_some() => {
+                Insistence::None
+            }
+            Some(order) => order.insistence,
+            None => Insistence::None,
+        }
     }
 
     fn report(&self, decision: Decision) -> Report {
@@ -177,7 +182,10 @@ impl Pass {
             Ok((_, Some(ended))) => self.write_down(&memory, &of_target, ended).await?,
             _ => self.remember(&memory).await?,
         }
-        let (report, _) = done?;
+        let (mut report, _) = done?;
+        if report.outcome.is_none() {
+            report.outcome = self.meanwhile(&of_target);
+        }
         let next = self.next_look(&report, &memory);
         Ok((report, next))
     }
@@ -205,6 +213,14 @@ impl Pass {
         }
     }
 
+    /// How an attempt for the same target ended between a person's asking and their order's turn:
+    /// it is what they asked for, and so the answer.
+    fn meanwhile(&self, memory: &Memory) -> Option<Outcome> {
+        let order = self.order.as_ref()?;
+        let outcome = memory.outcome.clone();
+        outcome.filter(|_| memory.outcome_at >= Some(order.at))
+    }
+
     /// Looks, decides, and deploys if that is the decision. How an attempt ended is in the memory,
     /// and not written down yet.
     async fn towards(
@@ -213,7 +229,7 @@ impl Pass {
         memory: &mut Memory,
     ) -> Result<(Report, Option<Ended>), StoreError> {
         let revision = &desired.target.revision;
-        if self.insistence().is_forced() {
+        if self.insistence(memory).is_forced() {
             memory.forgive();
             memory.aim(&desired.target);
         }
@@ -303,7 +319,7 @@ impl Pass {
             if let Some(known) = known {
                 return Ok(Some(Ok(known)));
             }
-            if !may_evaluate(memory, self.insistence(), clock::now()) {
+            if !may_evaluate(memory, self.insistence(memory), clock::now()) {
                 return Ok(None);
             }
             self.world
@@ -401,7 +417,7 @@ impl Pass {
             memory,
             policy: self.config.policy,
             suspended: suspension.as_ref().map(|one| one.why.as_str()),
-            insistence: self.insistence(),
+            insistence: self.insistence(memory),
         };
         Ok(decide(&situation, clock::now()))
     }

@@ -112,11 +112,12 @@ pub async fn reconcile(
     world: &Arc<World>,
     request: &ReconcileRequest,
 ) -> Result<BTreeMap<HostName, u64>, RequestError> {
+    // Before the look, which may set off what is asked for.
+    let now = clock::now();
     check_name(&request.by)?;
     let setup = world.setup();
     let hosts = named(&setup, &request.hosts)?;
     let revisions = look_first(world, &setup, &hosts, request).await?;
-    let now = clock::now();
     let mut queued = BTreeMap::new();
     for (host, config) in &hosts {
         let mut revision = revisions.get(host).cloned();
