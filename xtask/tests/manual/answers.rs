@@ -11,8 +11,8 @@ use xtask::forge::Delivering;
 use xtask::wait::wait_until;
 
 use crate::running::Running;
-use crate::says;
 use crate::stage::{SOON, Stage, never_built, wait_until_clean};
+use crate::{begun, says, slow};
 
 #[test]
 fn every_exit_code_means_what_the_help_says() -> Result<()> {
@@ -37,6 +37,20 @@ fn every_exit_code_means_what_the_help_says() -> Result<()> {
     assert!(said.contains("activation"), "{said}");
     put(Exit::UnitsFail)?;
     says(&stage, 4, &ask)?;
+    // Under way when it is asked for: how that ends is the answer.
+    stage.repository.set_delivering(Delivering::Sent)?;
+    let system = System {
+        exit: Exit::ActivationFails,
+        ..slow("under-way", 3)?
+    };
+    let systems = [("uConsole", system)];
+    let revision = stage.repository.deploy("main", "Slow", &systems)?;
+    let toplevel = stage.repository.toplevel("uConsole", &revision)?;
+    let count = || begun(stage.host(), &toplevel);
+    wait_until("an activation", SOON, count, |count| *count == 1)?;
+    says(&stage, 3, &ask)?;
+    assert_eq!(count()?, 1);
+    stage.repository.set_delivering(Delivering::Lost)?;
     put(Exit::Good)?;
     says(&stage, 2, &["suspend", "--host", "uConsole"])?;
     says(
