@@ -24,7 +24,9 @@ fn a_person_builds_and_rehearses_what_is_pushed_and_the_host_stays_as_it_is() ->
     })?;
     let host = &scene.hosts[0];
     let before = places(host)?;
-    let revision = scene.deploy("main", "rehearsed")?;
+    // Nothing of an earlier run on the same host has this name.
+    let version = format!("rehearsed-{}", std::process::id());
+    let revision = scene.deploy("main", &version)?;
     let toplevel = scene.repository.toplevel("cyt-pi", &revision)?;
     scene.wait_for_status("cyt-pi", "the push", |status| {
         status["desired_toplevel"] == toplevel.as_str()

@@ -115,6 +115,7 @@ fn a_commit_that_a_person_switches_to_becomes_a_pin_that_pushes_and_restarts_lea
 }
 
 #[test]
+#[ignore = "long"]
 fn a_branch_that_a_person_tests_becomes_a_pin_that_a_reboot_would_leave() -> Result<()> {
     let mut scene = start(&["spare", "uConsole"])?;
     let old = scene.hosts[0].running_toplevel()?;
@@ -141,6 +142,7 @@ fn a_branch_that_a_person_tests_becomes_a_pin_that_a_reboot_would_leave() -> Res
 }
 
 #[test]
+#[ignore = "long"]
 fn a_commit_that_a_person_boots_becomes_a_pin_that_runs_after_the_next_boot() -> Result<()> {
     let mut scene = start(&["spare", "uConsole"])?;
     let first = scene.repository.tip("main")?;
