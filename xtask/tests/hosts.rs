@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use xtask::flake::{Cut, Exit, Hang, Lock, Marker, System};
 use xtask::fleet::{Fleet, Host, count_begun};
 use xtask::forge::{Forge, Repository};
@@ -43,14 +43,18 @@ impl Bench {
     }
 }
 
-/// Runs a toplevel's `switch-to-configuration`; gives its exit code.
-fn activate(host: &Host, toplevel: &str, action: &str) -> Result<Option<i32>> {
-    Ok(host
-        .try_console(&format!(
-            "{toplevel}/bin/switch-to-configuration {action} < /dev/null > /dev/null 2>&1"
-        ))?
-        .status
-        .code())
+/// Runs a toplevel's `switch-to-configuration`, which is to end with this code.
+fn activate(host: &Host, toplevel: &str, action: &str, code: i32) -> Result<()> {
+    let line =
+        format!("{toplevel}/bin/switch-to-configuration {action} < /dev/null > /dev/null 2>&1");
+    let ended = host.try_console(&line)?.status.code();
+    ensure!(
+        ended == Some(code),
+        "{action} of {toplevel} ended with {ended:?}: {:#?}\n{}",
+        host.activations()?,
+        host.console("journalctl --no-pager --lines 30 --unit testbed-marker")?
+    );
+    Ok(())
 }
 
 #[test]
@@ -102,7 +106,7 @@ fn a_switch_moves_the_system_its_unit_and_the_boot_default_and_a_power_cut_keeps
     let hosts = fleet.lease(&["spare"])?;
     let (host, bench) = (&hosts[0], Bench::new()?);
     let tested = bench.put(host, System::new("tested"))?;
-    assert_eq!(activate(host, &tested, "test")?, Some(0));
+    activate(host, &tested, "test", 0)?;
     assert_eq!(
         (host.running_toplevel()?, host.marker()?),
         (tested.clone(), Some("tested".to_owned()))
@@ -116,7 +120,7 @@ fn a_switch_moves_the_system_its_unit_and_the_boot_default_and_a_power_cut_keeps
     host.console(&format!(
         "nix-env -p /nix/var/nix/profiles/system --set {tested}"
     ))?;
-    assert_eq!(activate(host, &tested, "boot")?, Some(0));
+    activate(host, &tested, "boot", 0)?;
     assert_eq!(host.running_toplevel()?, host.base_toplevel);
     host.power_cut()?;
     host.power_on()?;
@@ -159,7 +163,7 @@ fn exit_codes_come_with_what_they_mean_for_the_host() -> Result<()> {
                 ..System::new(&format!("exit-{code}"))
             },
         )?;
-        assert_eq!(activate(host, &toplevel, "test")?, Some(code));
+        activate(host, &toplevel, "test", code)?;
         assert_eq!(
             host.running_toplevel()?,
             if moves { toplevel } else { base.clone() },
@@ -171,9 +175,9 @@ fn exit_codes_come_with_what_they_mean_for_the_host() -> Result<()> {
         host.console("cat /run/nixos/start-list")?.trim(),
         "testbed-marker.service"
     );
-    assert_eq!(host.marker()?, None);
+    assert_eq!(host.marker()?, None, "{:#?}", host.activations()?);
     let good = bench.put(host, System::new("good"))?;
-    assert_eq!(activate(host, &good, "test")?, Some(0));
+    activate(host, &good, "test", 0)?;
     assert_eq!(host.marker()?.as_deref(), Some("good"));
     Ok(())
 }
@@ -190,7 +194,7 @@ fn failed_units_inhibitors_and_a_new_init_interface_are_noticed_by_themselves() 
             ..System::new("failing")
         },
     )?;
-    assert_eq!(activate(host, &failing, "test")?, Some(4));
+    activate(host, &failing, "test", 4)?;
     assert!(
         host.console("systemctl --failed --no-legend")?
             .contains("testbed-marker")
@@ -209,9 +213,9 @@ fn failed_units_inhibitors_and_a_new_init_interface_are_noticed_by_themselves() 
             ..System::new("two")
         },
     )?;
-    assert_eq!(activate(host, &one, "test")?, Some(0));
-    assert_eq!(activate(host, &two, "test")?, Some(1));
-    assert_eq!(activate(host, &two, "boot")?, Some(0));
+    activate(host, &one, "test", 0)?;
+    activate(host, &two, "test", 1)?;
+    activate(host, &two, "boot", 0)?;
     let other = bench.put(
         host,
         System {
@@ -219,7 +223,7 @@ fn failed_units_inhibitors_and_a_new_init_interface_are_noticed_by_themselves() 
             ..System::new("other")
         },
     )?;
-    assert_eq!(activate(host, &other, "test")?, Some(100));
+    activate(host, &other, "test", 100)?;
     assert_eq!(host.running_toplevel()?, one);
     Ok(())
 }
@@ -241,9 +245,9 @@ fn one_kind_of_activation_waits_for_the_lock_and_the_other_exits_11() -> Result<
     host.console(
         "until ! flock -n /run/nixos/switch-to-configuration.lock true; do sleep 0.05; done",
     )?;
-    assert_eq!(activate(host, &failing, "test")?, Some(11));
+    activate(host, &failing, "test", 11)?;
     assert_eq!(host.running_toplevel()?, host.base_toplevel);
-    assert_eq!(activate(host, &waiting, "test")?, Some(0));
+    activate(host, &waiting, "test", 0)?;
     assert_eq!(host.running_toplevel()?, waiting);
     Ok(())
 }
@@ -261,7 +265,7 @@ fn whatever_a_bad_system_cuts_is_noticed_outside_and_put_right_by_a_good_one() -
                 ..System::new(&format!("{cut:?}"))
             },
         )?;
-        assert_eq!(activate(host, &bad, "test")?, Some(0), "{cut:?}");
+        activate(host, &bad, "test", 0)?;
         let login = finish(Command::new("ssh").arg("-F").arg(&host.ssh_config).args([
             "-o",
             "ConnectTimeout=1",
@@ -270,7 +274,7 @@ fn whatever_a_bad_system_cuts_is_noticed_outside_and_put_right_by_a_good_one() -
         ]))?;
         assert!(!login.status.success(), "{cut:?} lets one in");
         let base = host.base_toplevel.clone();
-        assert_eq!(activate(host, &base, "test")?, Some(0), "{cut:?}");
+        activate(host, &base, "test", 0)?;
         host.wait_for_login()?;
     }
     Ok(())

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::star;
 use crate::bootstrap;
+use crate::claim::record_process;
 use crate::fleet::{FLEET_VARIABLE, Fleet, HOSTS};
 use crate::process::finish;
 use crate::workspace::root;
@@ -75,7 +76,7 @@ pub fn test(suite: Suite) -> Result<()> {
     if suite == Suite::Full {
         command.args(["--", "--include-ignored"]);
     }
-    let (count, status) = run_tests(command.env(FLEET_VARIABLE, fleet.file()))?;
+    let (count, status) = run_tests(&mut command, &fleet)?;
     drop(fleet);
     println!(
         "{} passed, {} failed, {} skipped",
@@ -114,11 +115,14 @@ fn step(name: &str, mut command: Command) -> Result<()> {
     clippy::print_stdout,
     reason = "a chore talks to the person who started it"
 )]
-fn run_tests(command: &mut Command) -> Result<(Count, bool)> {
+fn run_tests(command: &mut Command, fleet: &Fleet) -> Result<(Count, bool)> {
     let mut child = command
+        .env(FLEET_VARIABLE, fleet.file())
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot start cargo test")?;
+    // Tests without their hosts would only fail one after the other: they end when the hosts do.
+    record_process(&fleet.description().directory, child.id())?;
     let mut count = Count::default();
     if let Some(stdout) = child.stdout.take() {
         for line in BufReader::new(stdout).split(b'\n') {

@@ -295,7 +295,7 @@ pub struct Activation {
     pub action: String,
     /// The toplevel that was activated.
     pub toplevel: String,
-    /// `begin`, `end <exit code>` or `hang <where>`.
+    /// `begin`, `end <exit code>`, `hang <where>`, or what went wrong.
     pub event: String,
 }
 

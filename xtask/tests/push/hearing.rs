@@ -17,7 +17,7 @@ const MISSED: &str = "reconcile_missed_deliveries_total";
 fn a_push_whose_delivery_never_arrives_is_deployed_by_the_poll_and_counted() -> Result<()> {
     let scene = Scene::start_on("main", &["cyt-pi"], |config| {
         *config.repository(REPOSITORY) = config.repository(REPOSITORY).replace("\"1h\"", "\"1s\"");
-        config.webhook_lines = "delivery_grace = \"2s\"".to_owned();
+        config.webhook_lines = "delivery_grace = \"5s\"".to_owned();
     })?;
     let host = scene.host();
     // Delivered ones first: however often the poll is quicker than the delivery, none of them is missed.
@@ -25,7 +25,7 @@ fn a_push_whose_delivery_never_arrives_is_deployed_by_the_poll_and_counted() -> 
         let revision = scene.deploy("main", &format!("told-{number}"))?;
         scene.wait_for_revision(host, &revision)?;
     }
-    let enough_for_the_grace = 4.0;
+    let enough_for_the_grace = 7.0;
     wait_for_looks(&scene.daemon, looks(&scene.daemon)?, enough_for_the_grace)?;
     assert!(scene.daemon.metrics()?.sum(MISSED, &[]) < 1.0);
 

@@ -172,9 +172,10 @@ pub fn wait_for_looks(daemon: &Daemon, before: f64, more: f64) -> Result<()> {
         .with_context(|| daemon.last_words())
 }
 
-/// Waits until a ring of the bell would be answered at once: two looks at a repository are a second apart at least.
+/// Waits until no look is under way or due, so that a ring of the bell is answered at once by a look of its own: a
+/// look that was rung for during the last one begins a second after it, and takes a part of a second.
 pub fn wait_until_idle(daemon: &Daemon) -> Result<()> {
-    const LONGER_THAN_BETWEEN_LOOKS: Duration = Duration::from_millis(1300);
+    const LONGER_THAN_TO_THE_NEXT_LOOK: Duration = Duration::from_millis(2500);
     let mut last = (looks(daemon)?, Instant::now());
     let idle_for = || {
         let now = looks(daemon)?;
@@ -184,7 +185,7 @@ pub fn wait_until_idle(daemon: &Daemon) -> Result<()> {
         Ok(last.1.elapsed())
     };
     wait_until("quiet", SOON, idle_for, |idle| {
-        *idle > LONGER_THAN_BETWEEN_LOOKS
+        *idle > LONGER_THAN_TO_THE_NEXT_LOOK
     })
     .map(drop)
 }
