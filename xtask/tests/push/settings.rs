@@ -9,7 +9,7 @@ use xtask::flake::System;
 use xtask::forge::Repository;
 use xtask::wait::wait_until;
 
-use crate::scene::{Scene, running, wait_for_log};
+use crate::scene::{Scene, running, wait_for_log, wait_until_idle};
 
 /// A change of a file counts at once: as soon as it has been quiet for a moment.
 const AT_ONCE: Duration = Duration::from_secs(20);
@@ -163,6 +163,8 @@ fn deliveries_are_heard_as_before_when_the_known_hosts_have_changed() -> Result<
     let contents = fs::read_to_string(file)?;
     fs::write(file, format!("{contents}# looked at by hand\n"))?;
     wait_for_log(&scene.daemon, "files for SSH have changed")?;
+    // What the change itself makes the daemon look at must not be what finds the push.
+    wait_until_idle(&scene.daemon)?;
     let revision = scene.deploy("main", "2")?;
     scene.wait_for_revision(scene.host(), &revision)
 }
