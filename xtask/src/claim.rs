@@ -3,7 +3,7 @@
 //! A claim is a folder whose `lock` file the owner holds by flock(2). The kernel lets go of it however the owner
 //! ends, so a free lock means that the owner is gone and its leftovers may be swept. What belongs to a claim is found
 //! without trusting the owner to have lived long enough to write it down: mounts lie under its folder, network
-//! namespaces and links carry its number in their names, and what runs in them runs in those namespaces. Other processes are recorded with their start times.
+//! namespaces, links and control groups carry its number in their names, and what runs in them runs in those namespaces. Other processes are recorded with their start times.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -18,6 +18,7 @@ use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::cgroup;
 use crate::process;
 use crate::wait::wait_until;
 
@@ -27,7 +28,7 @@ pub const CLAIMS: &str = "/var/tmp/reconcile-testbed";
 /// How many claims can exist at once: the number is the third part of the hosts' addresses.
 const NUMBERS: std::ops::RangeInclusive<u8> = 1..=200;
 
-/// What prefixes the names of this test bed's network namespaces and links; short, because a link's name has at most 15 characters.
+/// What prefixes the names of this test bed's network namespaces, links and control groups; short, because a link's name has at most 15 characters.
 const PREFIX: &str = "rtb";
 
 /// The file in a claim's folder that its owner has locked.
@@ -101,7 +102,7 @@ pub fn record_process(claim: &Path, pid: u32) -> Result<()> {
     Ok(())
 }
 
-/// The name of a network namespace or link of a claim.
+/// The name of a network namespace, link or control group of a claim.
 #[must_use]
 pub fn network_name(number: u8, rest: &str) -> String {
     format!("{PREFIX}{number}-{rest}")
@@ -198,6 +199,7 @@ fn sweep(number: u8) -> Result<()> {
         empty_namespace(&namespace)?;
         process::run(Command::new("ip").args(["netns", "delete", &namespace]))?;
     }
+    cgroup::remove_all(|name| name.starts_with(&prefix))?;
     for link in names_of("link", &prefix)? {
         // The other end of a pair goes with the first, so this one may be gone by now.
         let _ = process::finish(Command::new("ip").args(["link", "delete", &link]))?;

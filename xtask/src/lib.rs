@@ -47,6 +47,7 @@
 //! - A test that takes longer than half a minute is `#[ignore = "long"]`; `cargo xtask test --full` runs it.
 
 pub mod bootstrap;
+mod cgroup;
 pub mod chores;
 pub mod claim;
 pub mod daemon;

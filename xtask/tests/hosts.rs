@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use xtask::flake::{Cut, Exit, Hang, Lock, Marker, System};
 use xtask::fleet::{Fleet, Host, count_begun};
 use xtask::forge::{Forge, Repository};
@@ -73,6 +73,25 @@ fn hosts_are_reached_as_two_users_and_their_units_inherit_only_systemds_programs
     assert!(host.ssh(&format!("{unit} 'command -v readlink'")).is_err());
     // The current system's own programs are what such a unit is left with.
     assert!(host.ssh(&format!("{unit} 'PATH=/run/current-system/sw/bin; readlink -f / && nix-env --version && flock --version'")).is_ok());
+    Ok(())
+}
+
+#[test]
+fn a_host_has_control_groups_of_its_own_and_so_units_that_no_other_host_removes() -> Result<()> {
+    let fleet = Fleet::obtain()?;
+    let hosts = fleet.lease(&["spare", "uConsole"])?;
+    for host in &hosts {
+        let leader = host.leader.context("a host that is off")?;
+        let groups = std::fs::read_to_string(format!("/proc/{leader}/cgroup"))?;
+        let named: Vec<_> = groups
+            .lines()
+            .filter(|line| line.contains("/payload/"))
+            .collect();
+        assert!(!named.is_empty(), "{groups}");
+        for line in named {
+            assert!(line.contains(&format!("-{}/payload/", host.name)), "{line}");
+        }
+    }
     Ok(())
 }
 

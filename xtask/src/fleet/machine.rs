@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::cgroup;
 use crate::claim::{empty_namespace, processes_in, record_process};
 use crate::process::{self, finish, said, tail};
 use crate::wait::{Seen, wait_for};
@@ -19,6 +20,18 @@ const BOOT: Duration = Duration::from_secs(120);
 
 /// How much of a host's console an error repeats.
 const CONSOLE_BYTES: usize = 2_000;
+
+/// Enters the groups whose `cgroup.procs` are given, after their number, and becomes the program that follows.
+const ENTER_AND_RUN: &str = r#"
+groups=$1
+shift
+while [ "$groups" -gt 0 ]; do
+    echo $$ > "$1" || exit
+    shift
+    groups=$((groups - 1))
+done
+exec "$@"
+"#;
 
 /// What nspawn needs to know of a host.
 #[derive(Debug)]
@@ -38,8 +51,13 @@ impl Machine<'_> {
             .create(true)
             .append(true)
             .open(self.console_log())?;
-        let mut child = Command::new("systemd-nspawn")
+        let entrances = cgroup::make(self.namespace)?;
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", ENTER_AND_RUN, "sh"])
+            .arg(entrances.len().to_string())
+            .args(entrances)
             .args([
+                "systemd-nspawn",
                 "--quiet",
                 "--register=no",
                 "--keep-unit",
