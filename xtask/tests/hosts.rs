@@ -81,8 +81,8 @@ fn a_host_has_control_groups_of_its_own_and_so_units_that_no_other_host_removes(
     let fleet = Fleet::obtain()?;
     let hosts = fleet.lease(&["spare", "uConsole"])?;
     for host in &hosts {
-        let leader = host.leader.context("a host that is off")?;
-        let groups = std::fs::read_to_string(format!("/proc/{leader}/cgroup"))?;
+        let init = host.init()?.context("a host that is off")?;
+        let groups = std::fs::read_to_string(format!("/proc/{init}/cgroup"))?;
         let named: Vec<_> = groups
             .lines()
             .filter(|line| line.contains("/payload/"))
