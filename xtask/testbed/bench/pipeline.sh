@@ -15,14 +15,19 @@ done
 # shellcheck disable=SC2086
 built=$(nix --extra-experimental-features 'nix-command flakes' build --no-link --json $attributes)
 
+jobs=
 for pair; do
     (
         host=${pair%%:*} alias=${pair#*:}
-        toplevel=$(printf %s "$built" | grep -o "/nix/store/[a-z0-9]*-nixos-system-$host-[^\"]*" | head -n 1)
+        toplevel=$(printf %s "$built" | grep -o "/nix/store/[a-z0-9]*-nixos-system-$host-[^\"]*\"" |
+            grep -v '[.]drv"' | tr -d '"')
         nix --extra-experimental-features nix-command copy --no-check-sigs --to "ssh-ng://$alias" "$toplevel"
         # shellcheck disable=SC2086,SC2029
         ssh $options "$alias" "nix-env -p /nix/var/nix/profiles/system --set $toplevel &&
             $toplevel/bin/switch-to-configuration switch >/dev/null 2>&1"
     ) &
+    jobs="$jobs $!"
 done
-wait
+for job in $jobs; do
+    wait "$job"
+done

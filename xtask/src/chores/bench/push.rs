@@ -15,6 +15,7 @@ use crate::flake::System;
 use crate::fleet::{Fleet, HOSTS, Host};
 use crate::forge::{Forge, Repository};
 use crate::process::{finish, said};
+use crate::wait::wait_until;
 
 /// Rounds, an odd number: the two take turns, so that a slow minute of the machine hits both.
 const ROUNDS: usize = 7;
@@ -77,10 +78,11 @@ pub fn measure() -> Result<Push> {
         *daemon.config.host(&host.name) = format!("destinations = [\"{}\"]", host.root_alias);
     }
     "branch = \"main\"\ninterval = \"1h\"".clone_into(&mut daemon.config.defaults);
-    deploy(&repository, "first")?;
+    let first = commit(&repository, "first")?;
+    repository.push("main")?;
     daemon.start()?;
-    let first = repository.tip("main")?;
     wait_for_all(&repository, &hosts, &first)?;
+    wait_until_done(&daemon, hosts.len())?;
 
     let pipeline = daemon.directory().join("pipeline.sh");
     fs::write(&pipeline, PIPELINE)?;
@@ -95,13 +97,15 @@ pub fn measure() -> Result<Push> {
     // One round before the first warms both: connections, and Nix's caches.
     for round in 0..=ROUNDS {
         let by_hand = by_hand(&pipeline, &control, &repository, &hosts, round)?;
+        let revision = commit(&repository, &format!("ours-{round}"))?;
         let began = Instant::now();
-        let revision = deploy(&repository, &format!("ours-{round}"))?;
+        repository.push("main")?;
         wait_for_all(&repository, &hosts, &revision)?;
         let ours = began.elapsed().as_secs_f64();
         say(&format!(
             "  round {round}: ours {ours:.2} s, by hand {by_hand:.2} s"
         ));
+        wait_until_done(&daemon, hosts.len() * (round + 2))?;
         if round > 0 {
             push.ours.push(ours);
             push.pipeline.push(by_hand);
@@ -110,13 +114,10 @@ pub fn measure() -> Result<Push> {
     Ok(push)
 }
 
-/// Commits and pushes; the forge delivers before `git push` returns.
-fn deploy(repository: &Repository, version: &str) -> Result<String> {
-    let systems = systems(version);
-    repository.write_systems(&systems)?;
-    let revision = repository.commit(version)?;
-    repository.push("main")?;
-    Ok(revision)
+/// Commits new systems for all hosts; the forge delivers before a `git push` of it returns.
+fn commit(repository: &Repository, version: &str) -> Result<String> {
+    repository.write_systems(&systems(version))?;
+    repository.commit(version)
 }
 
 fn systems(version: &str) -> Vec<(&'static str, System)> {
@@ -157,7 +158,27 @@ fn by_hand(
     )?;
     let took = began.elapsed().as_secs_f64();
     ensure!(output.status.success(), "{}", said(&output));
+    // It ends when all hosts are switched: a pipeline that failed would be a fast one.
+    for host in hosts {
+        let init = host.init()?.context("a host that is off")?;
+        let root = PathBuf::from(format!("/proc/{init}/root"));
+        ensure!(
+            is_on(&root, &host.name, &format!("-by-hand-{round}")),
+            "the pipeline has not switched {}: {}",
+            host.name,
+            said(&output)
+        );
+    }
     Ok(took)
+}
+
+/// Waits until the daemon has read back and cleaned up so many deployments, or that would slow the pipeline down.
+fn wait_until_done(daemon: &Daemon, deployments: usize) -> Result<()> {
+    let done = || Ok(daemon.metrics()?.sum("reconcile_deployments_total", &[]) as usize);
+    wait_until("the daemon to be done", DEADLINE, done, |done| {
+        *done >= deployments
+    })?;
+    Ok(())
 }
 
 /// Waits until every host runs its system of `revision` and has it as its profile.
