@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::claim::record_process;
-use crate::fleet::generate_key;
+use crate::fleet::{CHEAP_LOGINS, generate_key};
 use crate::wait::wait_until;
 
 /// How long sshd may take to listen.
@@ -85,7 +85,7 @@ impl GitServer {
             format!(
                 "Port {port}\nListenAddress 127.0.0.1\nHostKey {at}/host_key\nAuthorizedKeysFile {at}/authorized_keys\n\
                  PidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n\
-                 MaxStartups 100\n"
+                 MaxStartups 100\n{CHEAP_LOGINS}"
             ),
         )?;
         let mut server = Self {
