@@ -32,9 +32,16 @@ now() {
     date +%s
 }
 
+# uptime: the seconds since the host booted, in $seconds; without a process of its own, unlike date(1).
+uptime() {
+    read -r seconds _ <"$root/proc/uptime" && seconds=${seconds%.*}
+}
+
 # note WORDS: one line for machines, and for people who read the unit's journal.
 note() {
-    line="$(now) $*"
+    uptime
+    : "${booted:=$(($(now) - seconds))}"
+    line="$((booted + seconds)) $*"
     say "$line" >>"$dir/steps"
     say "$line" || :
 }
@@ -230,8 +237,7 @@ start() {
     # One start after the other: who comes second sees a unit that runs, or what it left.
     exec 7>>"$base/starting"
     flock -w "$START_SECONDS" 7
-    mkdir "$dir" 2>/dev/null
-    if [ -e "$dir/verdict" ] || [ -d "$dir/begun" ] || is_running; then
+    if ! mkdir "$dir" 2>/dev/null && { [ -e "$dir/verdict" ] || [ -d "$dir/begun" ] || is_running; }; then
         rm -f "$0"
         echo already
         return 0

@@ -73,6 +73,7 @@ impl FakeHost {
         ] {
             fs::create_dir_all(host.path(name)).unwrap();
         }
+        host.write("proc/uptime", "4711.42 9000.00\n");
         host.write("proc/sys/kernel/random/boot_id", "the-boot-id\n");
         host.write("etc/machine-id", "the-machine-id\n");
         for system in [OLD, NEW] {
