@@ -1,6 +1,8 @@
 //! Looks at a repository when the bell rings or the timer says so, and writes down what its
 //! branches wish for each host.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -175,20 +177,28 @@ pub async fn look(
     let config = Arc::clone(&world.setup().config);
     let mut awaits_delivery = false;
     let mut wishes = Vec::new();
+    // Hosts that follow one branch from one commit share the answer.
+    let mut tips = HashMap::new();
     for (host, host_config) in &config.hosts {
         if host_config.repository != repository.name {
             continue;
         }
         let recorded = world.store.wish(host).await?;
-        let tip = tip(repository, host_config, recorded.as_ref())
-            .await
-            .map_err(mirror_error)?;
+        let kept = recorded.as_ref().and_then(|wish| wish.revision.clone());
+        let tip = match tips.entry((&host_config.branch, kept)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(
+                tip(repository, host_config, recorded.as_ref())
+                    .await
+                    .map_err(mirror_error)?,
+            ),
+        };
         let occasion = occasion(host_config, recorded.as_ref(), &deliveries, person);
         let rule = match person {
             Person::Forced { hosts, .. } if hosts.contains(host) => ForcedPush::Follow,
             _ => repository.config.forced_push,
         };
-        let Some(wish) = follow(host, host_config, rule, recorded.as_ref(), &tip, &occasion) else {
+        let Some(wish) = follow(host, host_config, rule, recorded.as_ref(), tip, &occasion) else {
             continue;
         };
         say(&wish, recorded.as_ref());

@@ -216,6 +216,7 @@ impl World {
         step: Step,
         revision: Option<&desired_state::Revision>,
     ) {
+        tracing::debug!(%host, %step, "began");
         self.tell(
             host,
             What::Step {
