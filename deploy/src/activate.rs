@@ -1,14 +1,19 @@
 //! Activates a system on a host, detached from our connection.
 //!
-//! On the host runs `supervisor.sh`, as a transient unit of its own (`systemd-run(1)`), without a pipe
+//! On the host runs `supervisor/*.sh`, as a transient unit of its own (`systemd-run(1)`), without a pipe
 //! to us: a connection that drops, or a daemon that is killed, leaves it alone, and whoever comes back
 //! asks for it by its id. What it did is in `/run/reconcile/<id>`, until [`clean_up`].
+//!
+//! The new system stays only once it has proven itself, see [`Proof`]: [`wait`] comes back with
+//! [`ActivationVerdict::Awaiting`], and somebody has to [`acknowledge`] over a connection made since.
 
 mod id;
+mod proof;
 mod report;
 
 pub use id::{DeploymentId, DeploymentIdError};
-pub use report::{ActivationReport, ActivationVerdict, Step};
+pub use proof::{HostProbe, OnDegraded, Proof};
+pub use report::{ActivationReport, ActivationVerdict, RollbackReason, Step};
 
 use std::time::Duration;
 
@@ -29,8 +34,11 @@ pub struct ActivationRequest {
     pub new: Toplevel,
     /// What the host was seen to run; if it runs something else by now, the start is refused.
     pub observed: Toplevel,
-    /// How long the host lets the activation run; whole seconds, at least one.
+    /// How long the host lets one activation run, this one or the one back; whole seconds, at least
+    /// one.
     pub timeout: Duration,
+    /// What the system has to prove before it stays.
+    pub proof: Proof,
 }
 
 /// What a start did.
@@ -86,8 +94,14 @@ impl ActivateError {
     }
 }
 
-/// What runs on the host: holder.sh and supervisor.sh as one script.
-const SUPERVISOR: &str = concat!(include_str!("holder.sh"), include_str!("supervisor.sh"));
+/// What runs on the host, as one script; the plan comes before it.
+const SUPERVISOR: &str = concat!(
+    include_str!("holder.sh"),
+    include_str!("supervisor/steps.sh"),
+    include_str!("supervisor/activation.sh"),
+    include_str!("supervisor/ending.sh"),
+    include_str!("supervisor/calls.sh"),
+);
 
 /// Saves the supervisor, which is the input, as a file before it runs: cut off on the way, it does
 /// nothing, because what calls the rest is its last line. It has no quote and no backslash.
@@ -116,12 +130,13 @@ pub async fn start(
         return Err(ActivateError::NothingToActivate(request.action));
     }
     let step = "starting the activation";
-    let seconds = request.timeout.as_secs().max(1).to_string();
+    let limit = request.proof.limit(request.timeout).as_secs().to_string();
+    let script = request.proof.plan(request.timeout) + SUPERVISOR;
     let command = RemoteCommand::new("/bin/sh")
         .arguments(["-c", RECEIVE, "sh", request.id.as_str()])
         .arguments([request.action.name()])
-        .arguments([request.new.as_str(), request.observed.as_str(), &seconds])
-        .stdin(SUPERVISOR)
+        .arguments([request.new.as_str(), request.observed.as_str(), &limit])
+        .stdin(script)
         .privilege(Privilege::Root)
         .timeout(START_TIMEOUT);
     let completed = run(connection, command, step).await?;
@@ -135,7 +150,8 @@ pub async fn start(
     }
 }
 
-/// Waits until the activation has ended, or `timeout` is over ([`ActivationVerdict::StillRunning`]).
+/// Waits until the activation has ended, or asks for an acknowledgement
+/// ([`ActivationVerdict::Awaiting`]), or `timeout` is over ([`ActivationVerdict::StillRunning`]).
 ///
 /// Works for any deployment whose id is known, also one that an earlier process started. When the
 /// connection is lost, call it again over another.
@@ -144,14 +160,43 @@ pub async fn wait(
     id: &DeploymentId,
     timeout: Duration,
 ) -> Result<ActivationReport, ActivateError> {
-    let step = "waiting for the activation";
+    follow(
+        connection,
+        id,
+        timeout,
+        "wait",
+        "waiting for the activation",
+    )
+    .await
+}
+
+/// Tells the host that a login works, and waits on as [`wait`] does. To prove anything, `connection`
+/// must have been made after [`wait`] came back with [`ActivationVerdict::Awaiting`].
+///
+/// It may come too late: the host has decided by then, and the report tells. Harmless to repeat.
+pub async fn acknowledge(
+    connection: &Connection,
+    id: &DeploymentId,
+    timeout: Duration,
+) -> Result<ActivationReport, ActivateError> {
+    let step = "acknowledging the activation";
+    follow(connection, id, timeout, "acknowledge", step).await
+}
+
+async fn follow(
+    connection: &Connection,
+    id: &DeploymentId,
+    timeout: Duration,
+    verb: &str,
+    step: &'static str,
+) -> Result<ActivationReport, ActivateError> {
     let deadline = Instant::now() + timeout;
     loop {
         let this_time = deadline
             .saturating_duration_since(Instant::now())
             .min(ONE_WAIT);
         let seconds = this_time.as_secs_f64().ceil().to_string();
-        let command = supervisor(&["wait", id.as_str(), &seconds])
+        let command = supervisor(&[verb, id.as_str(), &seconds])
             .timeout(this_time + WAIT_SLACK)
             .output_limit(REPORT_LIMIT);
         let completed = run(connection, command, step).await?;

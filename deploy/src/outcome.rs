@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::activate::{ActivationReport, ActivationVerdict};
+use crate::activate::{ActivationReport, ActivationVerdict, RollbackReason};
 
 /// How a deployment, one attempt to bring one host to one system, ended.
 ///
@@ -13,8 +13,11 @@ use crate::activate::{ActivationReport, ActivationVerdict};
 /// | `built`, `dry_activated` | untouched, as asked | no | nothing, until the next revision |
 /// | `reboot_required` | the system cannot be activated live (exit 100), nothing changed | no | nothing, until a person or a policy reboots |
 /// | `activation_refused` | the activation said no before it changed anything (exit 1) | no | backoff |
-/// | `activation_failed` | the activation or the commit failed half-way (exit 2, 101, a signal …) | no | backoff |
-/// | `activation_interrupted` | it was killed, or its time ran out | no | backoff |
+/// | `rolled_back` | the old system is there again: the new one failed to activate, to prove itself or to become the boot default | no | quarantine: nothing, until another system is wanted, the config changes or a person says `--force`; backoff if it only was that nobody of us was there to acknowledge |
+/// | `rollback_failed` | neither the new system nor the old one is wholly there | no | nothing: a person is needed |
+/// | `changed_meanwhile` | somebody else changed the system or the profile during the deployment; theirs is kept | unknown | look again soon |
+/// | `activation_failed` | a step failed, and there was nothing to go back to: nothing was changed yet, or it ran this system before | no | backoff |
+/// | `activation_interrupted` | untouched: it was killed before it changed anything | no | backoff |
 /// | `locked` | untouched: another switch is running there | no | backoff |
 /// | `observed_changed` | untouched: it ran something else by the time we started | no | look again soon |
 /// | `vanished` | unknown: the host rebooted, or the start never arrived | unknown | look again soon |
@@ -48,9 +51,32 @@ pub enum Outcome {
         /// The last lines that it printed.
         detail: String,
     },
-    /// The activation, or making it the boot default, failed on the way.
+    /// The system could not stay, and the host is back on the one before.
+    RolledBack {
+        /// Why it could not stay.
+        reason: RollbackReason,
+        /// The last lines that were printed.
+        detail: String,
+    },
+    /// The system could not stay, and going back failed too.
+    RollbackFailed {
+        /// The step of going back that failed: `restore`, `restore-profile`, `restore-boot` …
+        step: String,
+        /// Its exit code.
+        code: Option<i32>,
+        /// Why the system could not stay.
+        reason: RollbackReason,
+        /// The last lines that were printed.
+        detail: String,
+    },
+    /// Somebody else changed the host during the deployment, and theirs was left alone.
+    ChangedMeanwhile {
+        /// What they changed, and to what.
+        what: String,
+    },
+    /// A step failed where there was nothing to go back to.
     ActivationFailed {
-        /// The step that failed: `test`, `set-profile`, `boot` …
+        /// The step that failed: `keep`, `sync`, `test` …
         step: String,
         /// Its exit code; above 128 it was killed by the signal of that number less 128.
         code: Option<i32>,
@@ -177,9 +203,22 @@ impl Outcome {
             ActivationVerdict::Interrupted { cause } => Outcome::ActivationInterrupted {
                 cause: cause.clone(),
             },
-            ActivationVerdict::RebootRequired => Outcome::RebootRequired {
-                reasons: vec!["the system's init interface changed".to_owned()],
+            ActivationVerdict::RebootRequired { why } => Outcome::RebootRequired {
+                reasons: vec![why.clone()],
             },
+            ActivationVerdict::RolledBack { reason } => Outcome::RolledBack {
+                reason: reason.clone(),
+                detail: detail(),
+            },
+            ActivationVerdict::RollbackFailed { step, code, reason } => Outcome::RollbackFailed {
+                step: step.clone(),
+                code: *code,
+                reason: reason.clone(),
+                detail: detail(),
+            },
+            ActivationVerdict::ChangedMeanwhile { what } => {
+                Outcome::ChangedMeanwhile { what: what.clone() }
+            }
             ActivationVerdict::Locked { by } => Outcome::Locked { by: by.clone() },
             ActivationVerdict::ObservedChanged { running } => Outcome::ObservedChanged {
                 running: running.clone(),
@@ -187,7 +226,7 @@ impl Outcome {
             ActivationVerdict::Vanished => Outcome::Vanished {
                 detail: "the host has no trace of this deployment".to_owned(),
             },
-            ActivationVerdict::StillRunning => return None,
+            ActivationVerdict::StillRunning | ActivationVerdict::Awaiting => return None,
         };
         Some(outcome)
     }
@@ -201,6 +240,9 @@ impl Outcome {
             Outcome::DryActivated => "dry_activated",
             Outcome::RebootRequired { .. } => "reboot_required",
             Outcome::ActivationRefused { .. } => "activation_refused",
+            Outcome::RolledBack { .. } => "rolled_back",
+            Outcome::RollbackFailed { .. } => "rollback_failed",
+            Outcome::ChangedMeanwhile { .. } => "changed_meanwhile",
             Outcome::ActivationFailed { .. } => "activation_failed",
             Outcome::ActivationInterrupted { .. } => "activation_interrupted",
             Outcome::Locked { .. } => "locked",
@@ -240,11 +282,14 @@ impl Outcome {
             | Outcome::DryActivated
             | Outcome::Locked { .. }
             | Outcome::ObservedChanged { .. }
+            | Outcome::ChangedMeanwhile { .. }
             | Outcome::Vanished { .. }
             | Outcome::Unreachable { .. }
             | Outcome::Superseded
             | Outcome::Cancelled { .. } => false,
-            Outcome::RebootRequired { .. }
+            Outcome::RolledBack { reason, .. } => reason.is_the_systems(),
+            Outcome::RollbackFailed { .. }
+            | Outcome::RebootRequired { .. }
             | Outcome::ActivationRefused { .. }
             | Outcome::ActivationFailed { .. }
             | Outcome::ActivationInterrupted { .. }
@@ -256,9 +301,21 @@ impl Outcome {
         }
     }
 
+    /// Whether this very system is kept from the host from now on, until a person or a change of the
+    /// config says otherwise: it was tried there, and could not stay.
+    pub const fn quarantines(&self) -> bool {
+        match self {
+            Outcome::RolledBack { reason, .. } => reason.is_the_systems(),
+            Outcome::RollbackFailed { .. } => true,
+            _ => false,
+        }
+    }
+
     /// When the same wish is tried again.
     pub const fn retry(&self) -> Retry {
         match self {
+            Outcome::RolledBack { reason, .. } if !reason.is_the_systems() => Retry::Backoff,
+            Outcome::RolledBack { .. } | Outcome::RollbackFailed { .. } => Retry::Never,
             Outcome::Converged
             | Outcome::Degraded { .. }
             | Outcome::Built
@@ -272,9 +329,10 @@ impl Outcome {
             | Outcome::Unreachable { .. }
             | Outcome::AccessRefused { .. }
             | Outcome::TimedOut { .. } => Retry::Backoff,
-            Outcome::ObservedChanged { .. } | Outcome::Vanished { .. } | Outcome::Superseded => {
-                Retry::Soon
-            }
+            Outcome::ObservedChanged { .. }
+            | Outcome::ChangedMeanwhile { .. }
+            | Outcome::Vanished { .. }
+            | Outcome::Superseded => Retry::Soon,
             Outcome::EvaluationFailed { transience, .. }
             | Outcome::BuildFailed { transience, .. }
             | Outcome::CopyFailed { transience, .. } => match transience {
@@ -312,6 +370,21 @@ mod tests {
                 reasons: Vec::new(),
             },
             Outcome::ActivationRefused { detail: text() },
+            Outcome::RolledBack {
+                reason: RollbackReason::NotAcknowledged,
+                detail: text(),
+            },
+            Outcome::RolledBack {
+                reason: RollbackReason::Unattended,
+                detail: text(),
+            },
+            Outcome::RollbackFailed {
+                step: text(),
+                code: Some(1),
+                reason: RollbackReason::Probe { name: text() },
+                detail: text(),
+            },
+            Outcome::ChangedMeanwhile { what: text() },
             Outcome::ActivationFailed {
                 step: text(),
                 code: Some(2),
@@ -451,8 +524,14 @@ mod tests {
             })
         );
         assert_eq!(
-            of(ActivationVerdict::RebootRequired).map(|outcome| outcome.label()),
+            of(ActivationVerdict::RebootRequired { why: "x".into() })
+                .map(|outcome| outcome.label()),
             Some("reboot_required")
         );
+        let rolled_back = of(ActivationVerdict::RolledBack {
+            reason: RollbackReason::NotAcknowledged,
+        });
+        assert!(rolled_back.is_some_and(|outcome| outcome.quarantines() && !outcome.is_success()));
+        assert_eq!(of(ActivationVerdict::Awaiting), None);
     }
 }

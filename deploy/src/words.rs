@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::activate::RollbackReason;
 use crate::observe::RebootReason;
 use crate::outcome::Outcome;
 
@@ -40,6 +41,25 @@ impl fmt::Display for Outcome {
                 ),
                 None => write!(f, "the activation failed in {step}{}", below(detail)),
             },
+            Outcome::RolledBack { reason, detail } => {
+                write!(f, "rolled back: {reason}{}", below(detail))
+            }
+            Outcome::RollbackFailed {
+                step,
+                code,
+                reason,
+                detail,
+            } => {
+                let code = code.map_or_else(String::new, |code| format!(" (exit code {code})"));
+                write!(
+                    f,
+                    "the rollback failed in {step}{code}, a person is needed; it became necessary because {reason}{}",
+                    below(detail)
+                )
+            }
+            Outcome::ChangedMeanwhile { what } => {
+                write!(f, "somebody else changed {what}, and theirs was left alone")
+            }
             Outcome::ActivationInterrupted { cause } => {
                 write!(f, "the activation was interrupted on the host: {cause}")
             }
@@ -59,6 +79,34 @@ impl fmt::Display for Outcome {
             Outcome::TimedOut { phase } => write!(f, "{phase} took longer than it may"),
             Outcome::Superseded => write!(f, "superseded: something newer is wanted"),
             Outcome::Cancelled { by } => write!(f, "cancelled by {by}"),
+        }
+    }
+}
+
+/// Why a system could not stay, as half a sentence.
+impl fmt::Display for RollbackReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RollbackReason::Failed {
+                step,
+                code: Some(code),
+            } => {
+                write!(f, "{step} failed (exit code {code})")
+            }
+            RollbackReason::Failed { step, code: None } => write!(f, "{step} failed"),
+            RollbackReason::TimedOut { step } => write!(f, "{step} took longer than it may"),
+            RollbackReason::Degraded { units } => write!(f, "units failed: {}", units.join(" ")),
+            RollbackReason::Probe { name } => write!(f, "the probe `{name}` failed"),
+            RollbackReason::NotAcknowledged => write!(f, "no new login worked in time"),
+            RollbackReason::Unattended => {
+                write!(
+                    f,
+                    "nobody was there to say that a login works; it says nothing about the system"
+                )
+            }
+            RollbackReason::Interrupted { cause } => {
+                write!(f, "the supervisor was killed on the host ({cause})")
+            }
         }
     }
 }

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use deploy::{
     Action, ActivationReport, ActivationRequest, ActivationVerdict, Connection, DeploymentId,
-    Outcome, RebootReason, RemoteCommand, Started, Sudo, SwitchLock, Toplevel, clean_up, observe,
-    start, wait,
+    Outcome, Proof, RebootReason, RemoteCommand, RollbackReason, Started, Sudo, SwitchLock,
+    Toplevel, clean_up, observe, start, wait,
 };
 use fleet::{Host, LIMIT, fresh_id};
 use xtask::flake::{Exit, Hang, Marker};
@@ -32,6 +32,7 @@ fn request(action: Action, new: &Toplevel, observed: &Toplevel) -> ActivationReq
         new: new.clone(),
         observed: observed.clone(),
         timeout: Duration::from_secs(60),
+        proof: Proof::NONE,
     }
 }
 
@@ -336,8 +337,8 @@ async fn every_way_in_which_an_activation_ends_is_told_apart() {
     for (exit, label, moves) in [
         (None, "degraded", true),
         (Some(Exit::ChecksRefuse), "activation_refused", false),
-        (Some(Exit::ActivationFails), "activation_failed", true),
-        (Some(Exit::Panics), "activation_failed", true),
+        (Some(Exit::ActivationFails), "rolled_back", false),
+        (Some(Exit::Panics), "rolled_back", false),
         (Some(Exit::NeedsReboot), "reboot_required", false),
     ] {
         let new = host.build(|system| match exit {
@@ -369,12 +370,20 @@ async fn every_way_in_which_an_activation_ends_is_told_apart() {
     let report = activate(&connection, &request).await;
     assert_eq!(
         report.verdict,
-        ActivationVerdict::Failed {
-            step: "boot".to_owned(),
-            code: Some(1)
+        ActivationVerdict::RolledBack {
+            reason: RollbackReason::Failed {
+                step: "boot".to_owned(),
+                code: Some(1)
+            }
         },
         "{report:?}"
     );
+    let seen = observe(&connection, LIMIT).await.unwrap();
+    assert_eq!(
+        (seen.running.as_ref(), seen.profile.as_ref()),
+        (Some(&old), Some(&old))
+    );
+    assert_eq!(host.boot_default().unwrap(), old.as_str());
     assert_clean(&host, &connection, &request.id).await;
 }
 
@@ -394,18 +403,19 @@ async fn an_activation_that_hangs_ends_with_all_its_processes_and_the_host_stays
     let report = activate(&connection, &slow).await;
     assert_eq!(
         report.verdict,
-        ActivationVerdict::Interrupted {
-            cause: "timeout".to_owned()
+        ActivationVerdict::RolledBack {
+            reason: RollbackReason::TimedOut {
+                step: "test".to_owned()
+            }
         },
         "{report:?}"
     );
     assert!(began.elapsed() < Duration::from_secs(10));
-    assert_eq!(report.steps.last().unwrap().name, "test");
-    assert_eq!(report.steps.last().unwrap().code, None);
     assert_clean(&host, &connection, &slow.id).await;
     let seen = observe(&connection, LIMIT).await.unwrap();
     assert_eq!(seen.system_state, "running", "{seen:?}");
-    assert!(seen.unfinished_lists);
+    assert_eq!(seen.running.as_ref(), Some(&old));
+    assert!(!seen.unfinished_lists);
 
     // A person who stops the unit, and one who kills its main process.
     for line in ["systemctl stop", "systemctl kill --kill-whom=main -s KILL"] {
@@ -416,9 +426,15 @@ async fn an_activation_that_hangs_ends_with_all_its_processes_and_the_host_stays
             .unwrap();
         let report = wait(&connection, &hung.id, LIMIT).await.unwrap();
         assert!(
-            matches!(report.verdict, ActivationVerdict::Interrupted { .. }),
+            matches!(
+                report.verdict,
+                ActivationVerdict::RolledBack {
+                    reason: RollbackReason::Interrupted { .. }
+                }
+            ),
             "{report:?}"
         );
+        assert_eq!(running(&connection).await, old);
         assert_eq!(
             host.console("pgrep -f '^sleep infinity' || true").unwrap(),
             ""
@@ -429,7 +445,7 @@ async fn an_activation_that_hangs_ends_with_all_its_processes_and_the_host_stays
             "running"
         );
     }
-    // What was interrupted is taken up by the next.
+    // And the next one is not disturbed by any of it.
     let good = host.build(|_| {});
     let request = request(Action::Switch, &good, &old);
     let report = activate(&connection, &request).await;

@@ -18,7 +18,7 @@ mod fakehost;
 use std::fs;
 use std::process::Command;
 
-use fakehost::{FakeHost, Holder, ID, NEW, OBSERVE, OLD, SUPERVISOR, is_free, shells, until};
+use fakehost::{FakeHost, Holder, ID, NEW, OBSERVE, OLD, PLAN, SUPERVISOR, is_free, shells, until};
 
 #[test]
 fn a_switch_tests_first_and_then_makes_the_system_the_boot_default() {
@@ -120,13 +120,18 @@ fn an_activation_that_does_not_succeed_is_not_committed() {
     for shell in shells() {
         for (code, moves, verdict) in [
             ("exit 1", false, "refused"),
-            ("exit 1", true, "failed test 1"),
-            ("exit 2", true, "failed test 2"),
-            ("exit 100", false, "reboot-required"),
-            ("exit 101", true, "failed test 101"),
-            ("kill -9 $$", true, "failed test 137"),
+            ("exit 1", true, "rolled-back failed test 1"),
+            ("exit 2", true, "rolled-back failed test 2"),
+            ("exit 100", false, "reboot-required init-interface"),
+            (
+                "echo switchInhibitors; exit 1",
+                false,
+                "reboot-required switch-inhibitor",
+            ),
+            ("exit 101", true, "rolled-back failed test 101"),
+            ("kill -9 $$", true, "rolled-back failed test 137"),
             ("exit 11", false, "locked a switch that has ended by now"),
-            ("exit 0", false, "failed verify 1"),
+            ("exit 0", false, "rolled-back failed verify 1"),
         ] {
             let host = FakeHost::new(&shell);
             let link = format!("ln -sfn {0}{NEW} {0}/run/current-system\n", host.root());
@@ -137,6 +142,7 @@ fn an_activation_that_does_not_succeed_is_not_committed() {
             assert_eq!(host.deploy("switch"), verdict, "{shell:?} {code}");
             assert!(!host.calls().contains("nix-env"), "{code}");
             assert_eq!(host.target("nix/var/nix/profiles/system"), OLD);
+            assert_eq!(host.target("run/current-system"), OLD, "{code}");
         }
     }
 }
@@ -149,6 +155,7 @@ fn a_refusal_to_activate_once_more_what_runs_is_not_sure_to_have_changed_nothing
         host.activation(NEW, "exit 1");
         fs::create_dir(host.path(&format!("run/reconcile/{ID}"))).unwrap();
         host.call(&["run", ID, "test", NEW, NEW]);
+        host.call(&["ended", ID]);
         assert_eq!(host.verdict(), "failed test 1");
     }
 }
@@ -158,12 +165,17 @@ fn a_boot_loader_that_cannot_be_written_is_a_failure() {
     for shell in shells() {
         let host = FakeHost::new(&shell);
         host.activation(NEW, "exit 1");
-        assert_eq!(host.deploy("boot"), "failed boot 1");
+        assert_eq!(host.deploy("boot"), "rolled-back failed boot 1");
+        assert_eq!(host.target("nix/var/nix/profiles/system"), OLD);
+        assert!(
+            host.calls()
+                .ends_with(&format!("boot {OLD}\nsync -f /boot\n"))
+        );
         let host = FakeHost::new(&shell);
         host.program("stubs/nix-env", "echo no space left >&2; exit 9");
-        assert_eq!(host.deploy("boot"), "failed set-profile 9");
-        assert!(host.call(&["wait", ID, "1"]).ends_with("no space left\n"));
-        assert!(!host.calls().contains("boot /nix"));
+        assert_eq!(host.deploy("boot"), "rolled-back failed set-profile 9");
+        assert!(host.call(&["wait", ID, "1"]).contains("\nno space left\n"));
+        assert!(!host.calls().contains(&format!("boot {NEW}")));
     }
 }
 
@@ -271,7 +283,8 @@ fn what_an_activation_leaves_in_the_background_does_not_hold_the_locks() {
 
 #[test]
 fn the_scripts_are_clean_for_shellcheck() {
-    for (name, script) in [("supervisor", SUPERVISOR), ("observe", OBSERVE)] {
+    let supervisor = format!("{PLAN}{SUPERVISOR}");
+    for (name, script) in [("supervisor", supervisor.as_str()), ("observe", OBSERVE)] {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(name);
         fs::write(&file, script).unwrap();

@@ -184,12 +184,12 @@ fn whoever_is_killed_leaves_a_verdict_and_no_second_one_replaces_it() {
         assert!(status.unwrap().success());
         let report = host.call(&["wait", ID, "20"]);
         assert!(
-            report.contains("\nverdict interrupted signal\n"),
+            report.contains("\nverdict rolled-back interrupted signal\n"),
             "{report}"
         );
         assert!(report.contains(" begin test\n") && !report.contains(" end test"));
         host.call(&["ended", ID]);
-        assert_eq!(host.verdict(), "interrupted signal");
+        assert_eq!(host.verdict(), "rolled-back interrupted signal");
     }
 }
 

@@ -5,8 +5,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use deploy::{
-    Action, ActivateError, ActivationReport, ActivationRequest, Connection, DeploymentId,
-    DeploymentIdError, Observation, Outcome, SshError, Toplevel,
+    Action, ActivateError, ActivationReport, ActivationRequest, ActivationVerdict, Connection,
+    DeploymentId, DeploymentIdError, Observation, Outcome, RollbackReason, SshError, Toplevel,
 };
 use desired_state::{Deployment, StoreError};
 use jiff::Timestamp;
@@ -18,6 +18,7 @@ use crate::clock;
 use crate::desired::{Desired, Standing};
 use crate::metrics::Phase;
 use crate::pass::Pass;
+use crate::proof;
 use crate::repository::words;
 
 /// Between tries to reach a host whose activation is under way: sshd locks out those who knock
@@ -75,6 +76,7 @@ pub async fn activate(pass: &Pass, desired: &Desired, ready: Ready) -> Result<En
     };
     // Written down before it starts, so that whoever comes after us knows what to look for.
     pass.world.store.begin_deployment(&deployment).await?;
+    pass.world.attended.note(&deployment.id);
     pass.world
         .tell_step(&pass.host, Step::Activating, Some(&target.revision));
     let began = Instant::now();
@@ -84,6 +86,7 @@ pub async fn activate(pass: &Pass, desired: &Desired, ready: Ready) -> Result<En
         new: ready.toplevel.clone(),
         observed,
         timeout: pass.config.timeouts.activate,
+        proof: proof::of_config(&pass.config.proof),
     };
     let started = deploy::start(&ready.connection, &request).await;
     if let Err(error @ (ActivateError::NotStarted { .. } | ActivateError::NothingToActivate(_))) =
@@ -97,7 +100,14 @@ pub async fn activate(pass: &Pass, desired: &Desired, ready: Ready) -> Result<En
         });
     }
     // After any other error it may have started: only the host knows.
-    let ended = see_through(pass, &deployment, &id, desired.since, desired.standing).await;
+    let ended = see_through(
+        pass,
+        &deployment,
+        &id,
+        desired.since,
+        desired.standing.clone(),
+    )
+    .await;
     pass.world
         .metrics
         .phase_took(Phase::Activate, began.elapsed());
@@ -138,9 +148,13 @@ async fn see_through(
     wanted_since: Timestamp,
     standing: Standing,
 ) -> Option<Ended> {
-    let deadline = Instant::now() + pass.config.timeouts.activate + MARGIN;
-    let (connection, report, read_back) = ask_until(pass, id, deadline).await?;
-    let outcome = outcome(deployment, &report, &read_back)?;
+    let activate = pass.config.timeouts.activate;
+    let limit = proof::of_config(&pass.config.proof).limit(activate)
+        + deploy::Proof::rollback_limit(activate);
+    let deadline = Instant::now() + limit + MARGIN;
+    let (connection, report, read_back) = ask_until(pass, deployment, id, deadline).await?;
+    let attended = pass.world.attended.take(&deployment.id);
+    let outcome = unattended_unless(attended, outcome(deployment, &report, &read_back)?);
     let mut ended = Ended::of(deployment, pass.config.action, outcome);
     ended.wanted_since = wanted_since;
     ended.standing = standing;
@@ -166,6 +180,7 @@ pub async fn clean_up(pass: &Pass, connection: &Connection, id: &str) {
 
 async fn ask_until(
     pass: &Pass,
+    deployment: &Deployment,
     id: &DeploymentId,
     deadline: Instant,
 ) -> Option<(Connection, ActivationReport, Observation)> {
@@ -173,9 +188,10 @@ async fn ask_until(
     loop {
         let asked = Instant::now();
         let left = deadline.saturating_duration_since(asked);
-        match ask(pass, id, left).await {
+        match ask(pass, deployment, id, left).await {
             Ok(answer) => return Some(answer),
             Err(error) => {
+                pass.world.attended.note(&deployment.id);
                 tracing::debug!(host = %pass.host, deployment = %id, error = words(error.as_ref()), "asking again");
             }
         }
@@ -191,10 +207,11 @@ async fn ask_until(
     }
 }
 
-/// Waits for the activation's end, then reads the host back over a new connection: that a login
-/// works is part of the answer.
+/// Waits for the activation's end, and says meanwhile that a login works where the host asks for it;
+/// then reads the host back over a new connection: that a login works is part of the answer.
 async fn ask(
     pass: &Pass,
+    deployment: &Deployment,
     id: &DeploymentId,
     left: Duration,
 ) -> Result<(Connection, ActivationReport, Observation), Box<dyn Error + Send + Sync>> {
@@ -203,6 +220,12 @@ async fn ask(
     let destinations = &pass.config.destinations;
     let connection = connections.reach(destinations, timeouts.connect).await?;
     let report = deploy::wait(&connection, id, left).await?;
+    if report.verdict == ActivationVerdict::Awaiting {
+        let fresh = proof::log_in(pass, &deployment.destination).await?;
+        let report = deploy::acknowledge(&fresh, id, left).await?;
+        let observation = deploy::observe(&fresh, timeouts.observe).await?;
+        return Ok((fresh, report, observation));
+    }
     let fresh: Result<Connection, SshError> = connections
         .reach_fresh(destinations, timeouts.connect)
         .await;
@@ -246,6 +269,21 @@ fn outcome(
     })
 }
 
+/// A host that went back because nobody said that a login works says nothing about its system, unless
+/// we were there.
+fn unattended_unless(attended: bool, outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::RolledBack {
+            reason: RollbackReason::NotAcknowledged,
+            detail,
+        } if !attended => Outcome::RolledBack {
+            reason: RollbackReason::Unattended,
+            detail,
+        },
+        outcome => outcome,
+    }
+}
+
 /// Whether the activation broke off on the way, so that the host is not *there* even where
 /// `/run/current-system` says so.
 fn broke_off(outcome: &Outcome) -> bool {
@@ -254,6 +292,7 @@ fn broke_off(outcome: &Outcome) -> bool {
         Outcome::ActivationFailed { .. }
             | Outcome::ActivationRefused { .. }
             | Outcome::ActivationInterrupted { .. }
+            | Outcome::RollbackFailed { .. }
     )
 }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::decide::{Decision, Insistence};
-use crate::memory::Drift;
+use crate::memory::{Drift, Quarantine};
 
 /// What a person wants of some hosts: `POST /v1/reconcile`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,6 +194,9 @@ pub struct HostStatus {
     pub drift: Option<DriftStatus>,
     /// Since when.
     pub drifted_since: Option<Timestamp>,
+    /// The system that was tried here and could not stay, and how that ended.
+    #[serde(default)]
+    pub quarantine: Option<Quarantine>,
     /// How the last attempt for the wanted commit ended.
     pub outcome: Option<Outcome>,
     /// When it ended.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::clock;
 use crate::desired::{Desired, Standing};
-use crate::memory::{Memory, Target};
+use crate::memory::{Memory, Quarantine, Target};
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Ended {
         Self {
             target: desired.target.clone(),
             wanted_since: desired.since,
-            standing: desired.standing,
+            standing: desired.standing.clone(),
             toplevel,
             began: clock::now(),
             cause: desired.cause.clone(),
@@ -119,6 +119,13 @@ impl Memory {
                 self.done_once = Some((ended.target.action, toplevel.clone()));
             }
             _ => {}
+        }
+        if ended.outcome.quarantines() {
+            self.quarantine = Some(Quarantine {
+                toplevel: toplevel.clone(),
+                outcome: ended.outcome.clone(),
+                since: clock::now(),
+            });
         }
         if let Some(boot) = &ended.broke_off_on_boot {
             self.broken_activation = Some((toplevel.clone(), boot.clone()));

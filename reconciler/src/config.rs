@@ -17,6 +17,7 @@ mod locate;
 mod mistake;
 mod named;
 mod parse;
+mod proof;
 mod repositories;
 mod repository_url;
 mod secrets;
@@ -39,6 +40,7 @@ pub use locate::{LocateError, locate};
 pub use mistake::{Mistakes, Origin, Place, Remark, Warnings};
 pub use named::{NamedPath, PathRole};
 pub use parse::{Loaded, load, parse};
+pub use proof::{Acknowledge, ProbeConfig, ProbeKind, ProofConfig};
 pub use secrets::{LoadSecretsError, load_secrets};
 pub use source::Source;
 pub use watch::{Change, WatchSettings, watch};
@@ -198,6 +200,8 @@ pub struct HostConfig {
     pub interval: Duration,
     /// How long each phase may take.
     pub timeouts: Timeouts,
+    /// What a system has to prove before it stays.
+    pub proof: ProofConfig,
     /// How long to wait after a failure.
     pub backoff: BackoffConfig,
     /// Where the host's system is built.

@@ -84,6 +84,13 @@ pub enum Why {
     },
     /// Its policy is `observe`.
     Observing,
+    /// Another machine answers than the one that was first met under this name.
+    AnotherMachine {
+        /// The machine id that was learned at first contact (`machine-id(5)`).
+        expected: String,
+        /// The one that answers.
+        found: String,
+    },
     /// It does not answer.
     Unreachable {
         /// What the last try said.
@@ -95,6 +102,13 @@ pub enum Why {
         until: Timestamp,
         /// How the last attempt ended.
         outcome: Outcome,
+    },
+    /// The wanted system was tried here and could not stay.
+    Quarantined {
+        /// How that ended.
+        outcome: Outcome,
+        /// When.
+        since: Timestamp,
     },
     /// The last attempt ended in a way that trying again does not mend.
     Settled {
@@ -113,8 +127,10 @@ impl Decision {
                 Why::NoRevision { .. } => "no_revision",
                 Why::Suspended { .. } => "suspended",
                 Why::Observing => "observing",
+                Why::AnotherMachine { .. } => "another_machine",
                 Why::Unreachable { .. } => "unreachable",
                 Why::BackingOff { .. } => "backing_off",
+                Why::Quarantined { .. } => "quarantined",
                 Why::Settled { .. } => "settled",
             },
         }
@@ -130,9 +146,19 @@ impl std::fmt::Display for Decision {
                 Why::NoRevision { detail } => write!(f, "nothing to deploy: {detail}"),
                 Why::Suspended { reason } => write!(f, "suspended: {reason}"),
                 Why::Observing => write!(f, "drifted, only observed by policy"),
+                Why::AnotherMachine { expected, found } => write!(
+                    f,
+                    "another machine answers: its machine-id is {found}, and that of this host was {expected}; if the host was set up anew, accept it with --force"
+                ),
                 Why::Unreachable { detail } => write!(f, "unreachable: {detail}"),
                 Why::BackingOff { until, outcome } => {
                     write!(f, "{outcome}; next attempt at {until:.0}")
+                }
+                Why::Quarantined { outcome, since } => {
+                    write!(
+                        f,
+                        "quarantined since {since:.0}: {outcome}; not tried again until another system is wanted, the config changes, or --force"
+                    )
                 }
                 Why::Settled { outcome } => {
                     write!(
@@ -204,6 +230,14 @@ pub fn decide(situation: &Situation<'_>, now: Timestamp) -> Decision {
             });
         }
     };
+    if let Some(observed) = observed
+        && let Some(expected) = memory.other_machine(observed)
+    {
+        return wait(Why::AnotherMachine {
+            expected: expected.into(),
+            found: observed.machine_id.clone(),
+        });
+    }
     if let Some(wanted) = situation.wanted {
         let drift = match observed {
             Some(observed) => drift(situation.action, wanted, observed, memory),
@@ -223,6 +257,17 @@ pub fn decide(situation: &Situation<'_>, now: Timestamp) -> Decision {
     {
         return wait(Why::Suspended {
             reason: reason.into(),
+        });
+    }
+    if let Some(quarantine) = situation
+        .wanted
+        .and_then(|wanted| memory.quarantine_of(wanted))
+        && situation.action.changes_host()
+        && !insistence.is_forced()
+    {
+        return wait(Why::Quarantined {
+            outcome: quarantine.outcome.clone(),
+            since: quarantine.since,
         });
     }
     if let Some(outcome) = memory.settled()
@@ -458,6 +503,53 @@ mod tests {
         };
         check(&case(Insistence::None), "unreachable");
         check(&case(Insistence::Forced), "unreachable");
+    }
+
+    #[test]
+    fn another_machine_under_the_hosts_name_is_left_alone_even_when_it_runs_what_is_wanted() {
+        let case = |known: Option<&str>, running: &str| {
+            let mut observed = observation(running, running);
+            observed.machine_id = "b".repeat(32);
+            Case {
+                observed: Ok(observed),
+                memory: Memory {
+                    machine_id: known.map(str::to_owned),
+                    ..Memory::default()
+                },
+                // Force is taken before: it forgets the machine that was known.
+                insistence: Insistence::Forced,
+                ..Case::default()
+            }
+        };
+        check(&case(Some("a"), "old"), "another_machine");
+        check(&case(Some("a"), "new"), "another_machine");
+        check(&case(Some(&"b".repeat(32)), "old"), "deploy");
+        check(&case(None, "old"), "deploy");
+    }
+
+    #[test]
+    fn what_could_not_stay_is_kept_away_until_force_or_another_system() {
+        let quarantined = |toplevel_name: &str, insistence| Case {
+            memory: Memory {
+                quarantine: Some(crate::memory::Quarantine {
+                    toplevel: toplevel(toplevel_name),
+                    outcome: failed(),
+                    since: now(),
+                }),
+                ..Memory::default()
+            },
+            insistence,
+            ..Case::default()
+        };
+        check(&quarantined("new", Insistence::None), "quarantined");
+        check(&quarantined("new", Insistence::Asked), "quarantined");
+        check(&quarantined("new", Insistence::Forced), "deploy");
+        check(&quarantined("other", Insistence::None), "deploy");
+        let dry = Case {
+            action: Action::DryActivate,
+            ..quarantined("new", Insistence::None)
+        };
+        check(&dry, "deploy");
     }
 
     #[test]

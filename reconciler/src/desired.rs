@@ -23,12 +23,27 @@ pub struct Desired {
 }
 
 /// How long a wish lasts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
     /// The loop keeps the host there.
     Kept,
     /// A person asked for it once.
     Once,
+    /// It stands in for what is wanted, which is in quarantine on this host.
+    Refuge {
+        /// What is wanted.
+        from: Target,
+    },
+}
+
+impl Desired {
+    /// What has to be wanted for this to be worth doing.
+    pub fn asked_for(&self) -> &Target {
+        match &self.standing {
+            Standing::Kept | Standing::Once => &self.target,
+            Standing::Refuge { from } => from,
+        }
+    }
 }
 
 /// What is wanted of `host`, or in words why nothing is.

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    use crate::config::{Availability, BackoffConfig, Policy, Timeouts};
+    use crate::config::{Acknowledge, Availability, BackoffConfig, Policy, ProofConfig, Timeouts};
 
     fn host_config() -> HostConfig {
         let second = Duration::from_secs(1);
@@ -89,6 +89,14 @@ mod tests {
                 build: second,
                 copy: second,
                 activate: second,
+            },
+            proof: ProofConfig {
+                acknowledge: Acknowledge::No,
+                timeout: second,
+                settle: Duration::ZERO,
+                on_degraded: deploy::OnDegraded::Keep,
+                ignored_units: Vec::new(),
+                probes: Vec::new(),
             },
             backoff: BackoffConfig {
                 first: second,

@@ -6,7 +6,7 @@
 //!   what a branch's new tip means.
 //! - The loop: [`runner`] runs a [`pass`] over each host; [`repository`] looks at branches;
 //!   [`evaluations`] are shared by hosts; [`deployment`] builds and copies, [`activation`] activates
-//!   and reads back, [`remember`] writes down what came of an [`attempt`]; [`supersede`] ends what
+//!   with the [`proof`] and reads back; [`refuge`] is where a host stays meanwhile; [`remember`] writes down what came of an [`attempt`]; [`supersede`] ends what
 //!   nobody wants any more. All work on the [`world`].
 //! - Persons: [`requests`] and [`plan`], the same through the [`http`] control socket and alone;
 //!   [`api`] is their words; [`cli`] their command line.
@@ -34,6 +34,8 @@ pub mod orders;
 pub mod pass;
 pub mod plan;
 pub mod progress;
+pub mod proof;
+pub mod refuge;
 pub mod remember;
 pub mod repository;
 pub mod requests;

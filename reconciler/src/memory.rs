@@ -21,6 +21,17 @@ pub struct Target {
     pub action: Action,
 }
 
+/// A system that is kept from a host, because it was tried there and could not stay.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Quarantine {
+    /// The system.
+    pub toplevel: Toplevel,
+    /// How that ended.
+    pub outcome: Outcome,
+    /// When.
+    pub since: Timestamp,
+}
+
 /// The document that the store keeps for each host.
 ///
 /// Unknown fields of a later version are ignored, missing ones take their default, so that the
@@ -43,6 +54,9 @@ pub struct Memory {
     /// A toplevel whose activation broke off on the boot named beside it: although
     /// `/run/current-system` may point at it, the host is not *there*.
     pub broken_activation: Option<(Toplevel, String)>,
+
+    /// A system that was tried here and could not stay.
+    pub quarantine: Option<Quarantine>,
 
     /// When the host last answered.
     pub last_seen: Option<Timestamp>,
@@ -94,9 +108,16 @@ pub fn backoff(config: &BackoffConfig, failures: u32, jitter: Jitter) -> Duratio
 }
 
 impl Memory {
-    /// Forgets failures and settled outcomes: a new revision, a config change or a person with
+    /// Forgets failures, settled outcomes and the quarantine: a config change or a person with
     /// `--force` asks for a clean slate.
     pub fn forgive(&mut self) {
+        self.start_over();
+        self.quarantine = None;
+    }
+
+    /// Forgets what came of the last target: a new one begins. What could not stay here still
+    /// cannot, whichever commit asks for it.
+    fn start_over(&mut self) {
         self.target = None;
         self.failures = 0;
         self.next_attempt = None;
@@ -106,7 +127,7 @@ impl Memory {
     /// Starts over when `target` is not what the last attempt was for.
     pub fn aim(&mut self, target: &Target) {
         if self.target.as_ref() != Some(target) {
-            self.forgive();
+            self.start_over();
             self.target = Some(target.clone());
             self.wanted = None;
         }
@@ -117,6 +138,12 @@ impl Memory {
         self.outcome
             .as_ref()
             .filter(|outcome| outcome.retry() == Retry::Never && outcome.is_failure())
+    }
+
+    /// The quarantine of this system, if it is in one.
+    pub fn quarantine_of(&self, toplevel: &Toplevel) -> Option<&Quarantine> {
+        let quarantine = self.quarantine.as_ref();
+        quarantine.filter(|quarantine| quarantine.toplevel == *toplevel)
     }
 
     /// Writes down how an attempt ended and when the next may follow.
@@ -146,6 +173,13 @@ impl Memory {
                 }
             }
         }
+    }
+
+    /// The machine id learned at first contact, where another machine answers now.
+    pub fn other_machine(&self, observation: &Observation) -> Option<&str> {
+        let expected = self.machine_id.as_deref()?;
+        let found = observation.machine_id.as_str();
+        (!found.is_empty() && found != expected).then_some(expected)
     }
 
     /// Writes down what the host said about itself.
@@ -183,6 +217,8 @@ impl Memory {
                 self.last_converged = Some(now);
                 self.failures = 0;
                 self.next_attempt = None;
+                // It has proven itself after all, or another has: the host is in good hands.
+                self.quarantine = None;
                 if self.outcome.as_ref().is_some_and(Outcome::is_failure) {
                     self.outcome = None;
                     self.outcome_at = None;

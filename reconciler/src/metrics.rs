@@ -57,6 +57,7 @@ pub struct Metrics {
     registry: Registry,
     host: HostMetrics,
     deployments: IntCounterVec,
+    rollbacks: IntCounterVec,
     phases: HistogramVec,
     convergence: Histogram,
     deliveries: IntCounterVec,
@@ -113,6 +114,16 @@ impl Metrics {
                         "Deployments that ended, by how they ended.",
                     ),
                     &["host", "action", "outcome"],
+                ),
+            )?,
+            rollbacks: register(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new(
+                        "reconcile_rollbacks_total",
+                        "Systems that could not stay, by what sent the host back.",
+                    ),
+                    &["host", "reason"],
                 ),
             )?,
             phases: register(
@@ -203,6 +214,7 @@ impl Metrics {
     pub fn forget_host(&self, host: &HostName) {
         self.host.forget(host);
         host::remove_series(&self.deployments, host.as_ref());
+        host::remove_series(&self.rollbacks, host.as_ref());
     }
 
     /// Counts a deployment that ended.
@@ -210,6 +222,12 @@ impl Metrics {
         self.deployments
             .with_label_values(&[host.as_ref(), action, outcome.label()])
             .inc();
+        if let Outcome::RolledBack { reason, .. } | Outcome::RollbackFailed { reason, .. } = outcome
+        {
+            self.rollbacks
+                .with_label_values(&[host.as_ref(), reason.label()])
+                .inc();
+        }
     }
 
     /// Records how long a phase took.
@@ -277,6 +295,7 @@ mod tests {
             running_toplevel: None,
             drift: None,
             drifted_since: None,
+            quarantine: None,
             outcome: None,
             outcome_at: None,
             consecutive_failures: 0,

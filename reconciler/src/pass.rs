@@ -18,6 +18,7 @@ use crate::evaluations;
 use crate::memory::Memory;
 use crate::metrics::Phase;
 use crate::orders::Order;
+use crate::refuge::refuge;
 use crate::repository::words;
 use crate::status;
 use crate::supersede::{self, unless_superseded};
@@ -172,11 +173,24 @@ impl Pass {
             };
         let mut of_target = memory.clone();
         of_target.aim(&desired.target);
-        let done = self.towards(&desired, &mut of_target).await;
-        match desired.standing {
+        let mut done = self.towards(&desired, &mut of_target).await;
+        if let Ok((report, _)) = &done
+            && let Some(refuge) = refuge(&desired, report, &of_target)
+        {
+            let mut of_refuge = of_target.clone();
+            of_refuge.aim(&refuge.target);
+            let there = self.towards(&refuge, &mut of_refuge).await;
+            of_target.take_facts(of_refuge.clone());
+            if let Ok((_, Some(ended))) = &there {
+                self.write_down(&of_target, &of_refuge, ended).await?;
+            }
+            // What is told is why the wanted system is not there.
+            done = there.and_then(|_| done);
+        }
+        match &desired.standing {
             Standing::Kept => memory = of_target.clone(),
             // What is done once leaves no trace in what the loop remembers of its own target.
-            Standing::Once => memory.take_facts(of_target.clone()),
+            Standing::Once | Standing::Refuge { .. } => memory.take_facts(of_target.clone()),
         }
         match &done {
             Ok((_, Some(ended))) => self.write_down(&memory, &of_target, ended).await?,
@@ -231,6 +245,7 @@ impl Pass {
         let revision = &desired.target.revision;
         if self.insistence(memory).is_forced() {
             memory.forgive();
+            memory.machine_id = None;
             memory.aim(&desired.target);
         }
         let (mut seen, evaluated) = match self.facts(desired, memory).await? {
@@ -259,18 +274,26 @@ impl Pass {
         {
             seen = self.observe().await;
         }
-        self.note_seen(memory, &seen);
-        self.sweep(memory, &seen).await;
-        self.note_drift(desired, memory, &seen).await?;
+        let is_other = |seen: &Seen| memory.other_machine(&seen.observation).is_some();
+        let is_other = seen.as_ref().is_ok_and(is_other);
+        if !is_other {
+            self.note_seen(memory, &seen);
+            self.sweep(memory, &seen).await;
+            self.note_drift(desired, memory, &seen).await?;
+        }
         let decision = self.decide(desired, memory, &seen).await?;
+        if is_other {
+            // What another machine says of itself is nothing that we know of this host.
+            self.note_seen(memory, &Err(Unseen(decision.to_string())));
+        }
         let mut report = self.report(decision.clone());
         report.revision = Some(revision.clone());
         if let (Decision::Deploy { .. }, Some(evaluated)) = (&decision, evaluated) {
             // A build can take hours: what is known by now is to be seen meanwhile.
             let remembered = async {
-                match desired.standing {
+                match &desired.standing {
                     Standing::Kept => self.remember(memory).await,
-                    Standing::Once => Ok(()),
+                    Standing::Once | Standing::Refuge { .. } => Ok(()),
                 }
             };
             let work = deployment::deploy(self, desired, &evaluated, seen.ok());

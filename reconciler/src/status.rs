@@ -90,6 +90,7 @@ pub async fn of_host(
         running_toplevel: memory.running,
         drift,
         drifted_since: memory.drifted_since,
+        quarantine: memory.quarantine,
         outcome: memory.outcome.filter(|_| about_this),
         outcome_at: memory.outcome_at.filter(|_| about_this),
         consecutive_failures: if about_this { memory.failures } else { 0 },

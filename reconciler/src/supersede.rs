@@ -109,7 +109,7 @@ async fn is_wanted(pass: &Pass, wanted: &Desired) -> Result<bool, StoreError> {
         .is_some_and(|order| order.insistence.is_forced());
     let now_wanted = desired(&pass.world, &pass.host, config, pass.order.as_ref()).await?;
     Ok((forced || !suspended)
-        && now_wanted.is_ok_and(|now_wanted| now_wanted.target == wanted.target))
+        && now_wanted.is_ok_and(|now_wanted| now_wanted.target == *wanted.asked_for()))
 }
 
 #[cfg(test)]

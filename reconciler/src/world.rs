@@ -18,6 +18,7 @@ use crate::config::{Config, HostConfig, RepositoryAccess, RepositoryConfig};
 use crate::evaluations::Evaluations;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
+use crate::proof::Attended;
 use crate::runner::Waker;
 use crate::supersede::Starving;
 
@@ -42,6 +43,8 @@ pub struct World {
     pub evaluations: Evaluations,
     /// Hosts whose work is superseded again and again.
     pub starving: Starving,
+    /// Deployments under way that this process has attended to.
+    pub attended: Attended,
     forgiven: std::sync::Mutex<BTreeSet<HostName>>,
     setup: ArcSwap<Setup>,
     events: broadcast::Sender<Event>,
@@ -139,6 +142,7 @@ impl World {
             metrics: Metrics::new()?,
             evaluations: Evaluations::default(),
             starving: Starving::default(),
+            attended: Attended::default(),
             forgiven: std::sync::Mutex::default(),
             setup: ArcSwap::from_pointee(setup),
             events: broadcast::Sender::new(EVENTS_KEPT),

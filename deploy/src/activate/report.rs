@@ -63,8 +63,32 @@ pub enum ActivationVerdict {
         /// systemd's `SERVICE_RESULT` (`systemd.exec(5)`).
         cause: String,
     },
-    /// Only a reboot leads to this system (exit code 100); nothing was changed.
-    RebootRequired,
+    /// The new system could not stay, and the host is back on the old one.
+    RolledBack {
+        /// Why it could not stay.
+        reason: RollbackReason,
+    },
+    /// The new system could not stay, and going back failed too.
+    RollbackFailed {
+        /// The step of going back that failed.
+        step: String,
+        /// Its exit code.
+        code: Option<i32>,
+        /// Why the system could not stay.
+        reason: RollbackReason,
+    },
+    /// Somebody else changed the host meanwhile, and theirs was left alone.
+    ChangedMeanwhile {
+        /// What they changed, and to what.
+        what: String,
+    },
+    /// The host waits for an acknowledgement over a new login.
+    Awaiting,
+    /// Only a reboot leads to this system; nothing was changed.
+    RebootRequired {
+        /// `init-interface` (exit code 100) or `switch-inhibitor`.
+        why: String,
+    },
     /// Another switch is running.
     Locked {
         /// Process id, command and unit of the holder.
@@ -79,6 +103,85 @@ pub enum ActivationVerdict {
     Vanished,
     /// It has not ended yet.
     StillRunning,
+}
+
+/// Why a new system could not stay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum RollbackReason {
+    /// A step failed: the activation, or making the system the boot default.
+    Failed {
+        /// Which step.
+        step: String,
+        /// Its exit code; above 128, killed by the signal of that number less 128.
+        code: Option<i32>,
+    },
+    /// A step did not end in its time.
+    TimedOut {
+        /// Which step.
+        step: String,
+    },
+    /// Units failed that had not been failed before.
+    Degraded {
+        /// Which.
+        units: Vec<String>,
+    },
+    /// A probe failed.
+    Probe {
+        /// Which.
+        name: String,
+    },
+    /// A new login was tried in time, and none worked.
+    NotAcknowledged,
+    /// Nobody tried to log in: we were down, or cut off ourselves. It says nothing about the system.
+    Unattended,
+    /// The supervisor was killed before it had decided.
+    Interrupted {
+        /// systemd's `SERVICE_RESULT` (`systemd.exec(5)`).
+        cause: String,
+    },
+}
+
+impl RollbackReason {
+    /// As the supervisor writes it.
+    fn read(line: &str) -> Option<Self> {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        Some(match word {
+            "failed" => {
+                let (step, code) = rest.split_once(' ')?;
+                RollbackReason::Failed {
+                    step: shown(step),
+                    code: code.parse().ok(),
+                }
+            }
+            "timed-out" => RollbackReason::TimedOut { step: shown(rest) },
+            "degraded" => RollbackReason::Degraded {
+                units: rest.split(' ').take(MAX_FAILED_UNITS).map(shown).collect(),
+            },
+            "probe" => RollbackReason::Probe { name: shown(rest) },
+            "not-acknowledged" => RollbackReason::NotAcknowledged,
+            "interrupted" => RollbackReason::Interrupted { cause: shown(rest) },
+            _ => return None,
+        })
+    }
+
+    /// Whether it is the system that could not stay, and not we who were away.
+    pub const fn is_the_systems(&self) -> bool {
+        !matches!(self, RollbackReason::Unattended)
+    }
+
+    /// The value of the label `reason` in metrics.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            RollbackReason::Failed { .. } => "failed",
+            RollbackReason::TimedOut { .. } => "timed_out",
+            RollbackReason::Degraded { .. } => "degraded",
+            RollbackReason::Probe { .. } => "probe",
+            RollbackReason::NotAcknowledged => "not_acknowledged",
+            RollbackReason::Unattended => "unattended",
+            RollbackReason::Interrupted { .. } => "interrupted",
+        }
+    }
 }
 
 /// The steps of a deployment are about ten; more lines are not ours.
@@ -176,7 +279,20 @@ impl ActivationVerdict {
                 }
             }
             "interrupted" => ActivationVerdict::Interrupted { cause: shown(rest) },
-            "reboot-required" => ActivationVerdict::RebootRequired,
+            "reboot-required" => ActivationVerdict::RebootRequired { why: shown(rest) },
+            "rolled-back" => ActivationVerdict::RolledBack {
+                reason: RollbackReason::read(rest)?,
+            },
+            "rollback-failed" => {
+                let mut words = rest.splitn(3, ' ');
+                ActivationVerdict::RollbackFailed {
+                    step: shown(words.next()?),
+                    code: words.next()?.parse().ok(),
+                    reason: RollbackReason::read(words.next()?)?,
+                }
+            }
+            "changed-meanwhile" => ActivationVerdict::ChangedMeanwhile { what: shown(rest) },
+            "awaiting" => ActivationVerdict::Awaiting,
             "locked" => ActivationVerdict::Locked { by: shown(rest) },
             "observed-changed" => ActivationVerdict::ObservedChanged {
                 running: shown(rest),
@@ -219,7 +335,7 @@ mod tests {
 
     #[test]
     fn every_verdict_that_the_supervisor_writes_is_known() {
-        let script = include_str!("../supervisor.sh");
+        let script = crate::activate::SUPERVISOR;
         let written = script.lines().filter_map(|line| {
             let (_, rest) = line.split_once("finish ")?;
             let verdict = rest.trim_matches(['"', '\'', ';']);
@@ -228,9 +344,54 @@ mod tests {
         let mut count = 0;
         for verdict in written {
             count += 1;
-            assert!(ActivationVerdict::read(verdict).is_some(), "{verdict}");
+            // As the script fills them in.
+            let verdict = verdict
+                .replace("$failed", "restore 2")
+                .replace("$cause", "interrupted oom-kill");
+            assert!(ActivationVerdict::read(&verdict).is_some(), "{verdict}");
         }
         assert!(count > 10, "found {count} verdicts");
+    }
+
+    #[test]
+    fn every_reason_to_go_back_that_the_supervisor_writes_is_known() {
+        let script = crate::activate::SUPERVISOR;
+        let given = script
+            .lines()
+            .filter_map(|line| line.trim_start().split_once("give_up "))
+            .map(|(_, rest)| rest.trim_matches(['"', '\'', ';']));
+        let mut count = 0;
+        for reason in given.filter(|reason| !reason.starts_with(['R', '('])) {
+            count += 1;
+            assert!(RollbackReason::read(reason).is_some(), "{reason}");
+        }
+        assert!(count > 8, "found {count} reasons");
+    }
+
+    #[test]
+    fn a_rollback_is_read_with_its_reason() {
+        let read = ActivationVerdict::read;
+        assert_eq!(
+            read("rolled-back degraded a.service b.service"),
+            Some(ActivationVerdict::RolledBack {
+                reason: RollbackReason::Degraded {
+                    units: vec!["a.service".to_owned(), "b.service".to_owned()]
+                }
+            })
+        );
+        assert_eq!(
+            read("rollback-failed restore 2 probe web"),
+            Some(ActivationVerdict::RollbackFailed {
+                step: "restore".to_owned(),
+                code: Some(2),
+                reason: RollbackReason::Probe {
+                    name: "web".to_owned()
+                }
+            })
+        );
+        for nonsense in ["rolled-back", "rolled-back x", "rollback-failed restore 2"] {
+            assert_eq!(read(nonsense), None, "{nonsense}");
+        }
     }
 
     #[test]

@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 /// What runs on a host to activate.
 pub const SUPERVISOR: &str = concat!(
     include_str!("../../src/holder.sh"),
-    include_str!("../../src/supervisor.sh")
+    include_str!("../../src/supervisor/steps.sh"),
+    include_str!("../../src/supervisor/activation.sh"),
+    include_str!("../../src/supervisor/ending.sh"),
+    include_str!("../../src/supervisor/calls.sh")
 );
 /// What runs on a host to look at it.
 pub const OBSERVE: &str = concat!(
@@ -39,9 +42,14 @@ pub fn shells() -> Vec<Vec<&'static str>> {
     installed
 }
 
+/// What a plan says by default; later lines count.
+pub const PLAN: &str = "activate_seconds=60\nacknowledge_seconds=0\nsettle_seconds=0\non_degraded=rollback\n\
+                    ignored_units=''\nprobes() {\n    :\n}\n";
+
 pub struct FakeHost {
     folder: tempfile::TempDir,
     shell: Vec<&'static str>,
+    plan: String,
 }
 
 impl FakeHost {
@@ -59,6 +67,7 @@ impl FakeHost {
         let host = Self {
             folder,
             shell: shell.to_vec(),
+            plan: PLAN.to_owned(),
         };
         for name in [
             "run/reconcile",
@@ -84,6 +93,11 @@ impl FakeHost {
         host.link("nix/var/nix/profiles/system", OLD);
         host.stubs();
         host
+    }
+
+    /// What the new system has to prove: more lines of the plan.
+    pub fn plan(&mut self, lines: &str) {
+        self.plan = format!("{PLAN}{lines}\n");
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -200,7 +214,7 @@ impl FakeHost {
     pub fn script(&self, text: &str) -> String {
         let ours = text.replacen("root=''", &format!("root='{}'", self.root()), 1);
         assert_ne!(ours, text);
-        ours
+        format!("{}{ours}", self.plan)
     }
 
     /// Runs a script that comes by standard input, as over ssh.

@@ -68,6 +68,15 @@ fn notes(host: &HostStatus) -> Vec<String> {
     if let Some(by) = &host.pinned_by {
         notes.push(format!("pinned by {}", output::first_line(by)));
     }
+    if let Some(quarantine) = &host.quarantine {
+        notes.push(format!(
+            "quarantine of {}",
+            quarantine
+                .toplevel
+                .as_str()
+                .trim_start_matches("/nix/store/")
+        ));
+    }
     if let Some(outcome) = host
         .outcome
         .as_ref()

@@ -13,7 +13,7 @@ use super::parse::SECOND;
 use super::repositories::Repositories;
 use super::section::Section;
 use super::values::{Given, boolean, checked, choice, duration, number, text};
-use super::{Availability, BackoffConfig, HostConfig, Policy, Timeouts};
+use super::{Availability, BackoffConfig, HostConfig, Policy, ProofConfig, Timeouts};
 
 /// The steepest growth of a wait: with more, the second wait is the longest one already.
 const STEEPEST: f64 = 100.0;
@@ -30,6 +30,7 @@ struct Common {
     availability: Availability,
     sudo: Sudo,
     timeouts: Timeouts,
+    proof: ProofConfig,
     backoff: BackoffConfig,
 }
 
@@ -54,6 +55,7 @@ impl Common {
                 copy: minutes(60),
                 activate: minutes(15),
             },
+            proof: ProofConfig::built_in(),
             backoff: BackoffConfig {
                 first: Duration::from_secs(10),
                 factor: 2.0,
@@ -90,6 +92,7 @@ impl Common {
             ),
             sudo: table.or("sudo", sudo, fallback.sudo),
             timeouts: timeouts(table.section("timeouts"), &fallback.timeouts),
+            proof: ProofConfig::read(table.section("proof"), &fallback.proof),
             backoff: backoff(table.section("backoff"), &fallback.backoff),
         };
         if let BuildOn::Builder(builder) = &common.build_on
@@ -174,6 +177,7 @@ fn host(
         policy: common.policy,
         interval: common.interval,
         timeouts: common.timeouts,
+        proof: common.proof,
         backoff: common.backoff,
         build_on: common.build_on,
         availability: common.availability,

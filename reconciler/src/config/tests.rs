@@ -1,6 +1,7 @@
 //! The configuration as a whole: what is taken, what is refused, and in which words.
 
 mod example;
+mod proof;
 mod refused;
 mod taken;
 

@@ -20,6 +20,7 @@ pub(super) struct HostMetrics {
     last_converged: GaugeVec,
     consecutive_failures: IntGaugeVec,
     next_attempt: GaugeVec,
+    quarantined: IntGaugeVec,
     suspended: IntGaugeVec,
     reboot_required: IntGaugeVec,
     failed_units: IntGaugeVec,
@@ -76,6 +77,11 @@ impl HostMetrics {
                 "reconcile_host_next_attempt_timestamp_seconds",
                 "When the next attempt is due after a failure; 0 if none waits.",
             )?,
+            quarantined: whole(
+                "reconcile_host_quarantined",
+                "1 while a system that could not stay is kept from the host.",
+                &["host"],
+            )?,
             suspended: whole(
                 "reconcile_host_suspended",
                 "1 while a person has suspended the host.",
@@ -119,6 +125,9 @@ impl HostMetrics {
         self.next_attempt
             .with_label_values(&[host])
             .set(time(status.next_attempt));
+        self.quarantined
+            .with_label_values(&[host])
+            .set(flag(status.quarantine.is_some()));
         self.suspended
             .with_label_values(&[host])
             .set(flag(status.suspended.is_some()));
@@ -150,6 +159,7 @@ impl HostMetrics {
             &self.info,
             &self.reachable,
             &self.consecutive_failures,
+            &self.quarantined,
             &self.suspended,
             &self.reboot_required,
             &self.failed_units,

@@ -30,6 +30,8 @@ pub struct Config {
     pub timeouts: String,
     /// Lines of `[defaults.backoff]`.
     pub backoff: String,
+    /// Lines of `[defaults.proof]`.
+    pub proof: String,
     /// Hosts by name, each with its lines.
     pub hosts: Vec<(String, String)>,
     /// Anything else, whole tables.
@@ -71,8 +73,8 @@ impl Config {
             text.push_str(&format!("[repositories.\"{name}\"]\n{lines}\n\n"));
         }
         text.push_str(&format!(
-            "[defaults]\n{}\n\n[defaults.timeouts]\n{}\n\n[defaults.backoff]\n{}\n\n",
-            self.defaults, self.timeouts, self.backoff
+            "[defaults]\n{}\n\n[defaults.timeouts]\n{}\n\n[defaults.backoff]\n{}\n\n[defaults.proof]\n{}\n\n",
+            self.defaults, self.timeouts, self.backoff, self.proof
         ));
         for (name, lines) in &self.hosts {
             text.push_str(&format!("[hosts.\"{name}\"]\n{lines}\n\n"));

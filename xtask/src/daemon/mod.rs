@@ -91,6 +91,7 @@ impl Daemon {
             defaults: "branch = \"main\"\ninterval = \"2s\"".to_owned(),
             timeouts: "connect = \"3s\"\nobserve = \"10s\"\nactivate = \"30s\"".to_owned(),
             backoff: "first = \"1s\"\nmax = \"4s\"".to_owned(),
+            proof: String::new(),
             hosts: hosts
                 .iter()
                 .map(|host| (host.name.clone(), destinations(host)))

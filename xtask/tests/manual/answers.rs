@@ -34,7 +34,7 @@ fn every_exit_code_means_what_the_help_says() -> Result<()> {
     says(&stage, 0, &ask)?;
     put(Exit::ActivationFails)?;
     let said = says(&stage, 3, &ask)?;
-    assert!(said.contains("activation"), "{said}");
+    assert!(said.contains("rolled back"), "{said}");
     put(Exit::UnitsFail)?;
     says(&stage, 4, &ask)?;
     // Under way when it is asked for: how that ends is the answer.

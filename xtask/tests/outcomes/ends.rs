@@ -7,12 +7,14 @@ use xtask::flake::{Exit, Marker, System};
 use xtask::fleet::count_begun;
 
 use crate::scene::{says, status_of};
-use crate::settled::{start, wait_until_in_sync};
+use crate::settled::{start, start_with, wait_until_in_sync};
 use crate::{assert_told, attempts, counted, ends_with, gauge, wait_for_outcome};
 
 #[test]
 fn a_system_with_failed_units_is_degraded_in_sync_and_not_tried_again() -> Result<()> {
-    let scene = start(&["spare", "uConsole"])?;
+    let scene = start_with(&["spare", "uConsole"], |config| {
+        config.proof = "on_degraded = \"keep\"".to_owned();
+    })?;
     let with_failed_unit = System {
         marker: Marker::Fails,
         ..System::new("2")

@@ -1,0 +1,278 @@
+# The unit's own work: prepare, activate, prove, commit. `test` first and the boot default last, so
+# that until everything is proven a power cut boots the old system.
+
+# Keeps both systems from the garbage collector until `clean`, and sweeps what ended
+# deployments left.
+keep_systems() {
+    mkdir -p "$gcroots" || return 1
+    for link in "$gcroots"/*; do
+        [ -L "$link" ] || continue
+        owner=${link##*/}
+        owner=$base/${owner%-*}
+        if [ ! -d "$owner" ] || [ -e "$owner/verdict" ]; then rm -f "$link"; fi
+    done
+    ln -sfn "$observed" "$gcroots/$id-old" && ln -sfn "$new" "$gcroots/$id-new"
+}
+
+# whole: the new system is on this host and not an empty shell.
+whole() {
+    [ -s "$root$new/bin/switch-to-configuration" ] && [ -x "$root$new/bin/switch-to-configuration" ]
+}
+
+# Ends what an earlier deployment left without an end, or its unproven system would become the one
+# that this one goes back to.
+end_others() {
+    for other in "$base"/*/; do
+        other=${other%/}
+        other=${other##*/}
+        if [ "$other" = "$id" ] || [ ! -d "$base/$other/begun" ] || [ -e "$base/$other/verdict" ]; then continue; fi
+        if is_running "$other"; then
+            finish "locked reconcile-$other.service"
+            return 1
+        fi
+        note "ending $other"
+        /bin/sh "$base/$other/supervisor" end "$other" 5>&- 8>&- 9>&- || note "cannot end $other"
+    done
+}
+
+# Everything that has to be true before anything is changed.
+prepare() {
+    if ! flock -n 8; then
+        finish "locked $(cat "$base/lock")"
+        return 1
+    fi
+    echo "reconcile-$id.service" >"$base/lock"
+    end_others || return 1
+    now_running=$(running)
+    if [ "$now_running" != "$observed" ]; then
+        finish "observed-changed ${now_running:-nothing}"
+        return 1
+    fi
+    if ! whole; then
+        finish "refused $new is not on this host, or not whole"
+        return 1
+    fi
+    # Older releases wait for this lock without a word, newer ones give up; look first.
+    if [ -e "$switch_lock" ] && ! flock -n "$switch_lock" true; then
+        finish "locked $(holder "$switch_lock" || echo 'an unknown process')"
+        return 1
+    fi
+    if ! step keep keep_systems; then
+        finish "failed keep $code"
+        return 1
+    fi
+    if ! step sync flush "$root/nix/store"; then
+        finish "failed sync $code"
+        return 1
+    fi
+    # By absolute path: "the previous generation" is whatever somebody makes of it meanwhile.
+    old_profile=$(installed)
+    old_generation=$(readlink "$profile")
+    printf '%s\n' "$action" "$new" "$observed" "$old_profile" "$old_generation" >"$dir/systems"
+    failed_units >"$dir/failed-before"
+}
+
+# activate: runs switch-to-configuration and reads its exit code.
+activate() {
+    began=$(now)
+    step "$1" bounded "$root$new/bin/switch-to-configuration" "$1"
+    case $code in
+    0) ;;
+    4) degraded=yes ;;
+    100)
+        finish "reboot-required init-interface"
+        return 1
+        ;;
+    11)
+        finish "locked $(holder "$switch_lock" || echo 'a switch that has ended by now')"
+        return 1
+        ;;
+    1)
+        # Refused before anything was done, or an error half-way: the link and the lists tell.
+        if [ "$(running)" != "$observed" ] || [ "$observed" = "$new" ] || is_half_way; then
+            give_up "failed $1 1"
+        elif grep -q switchInhibitors "$dir/output"; then
+            finish "reboot-required switch-inhibitor"
+        else
+            finish refused
+        fi
+        return 1
+        ;;
+    137)
+        if [ $(($(now) - began)) -ge "$activate_seconds" ]; then
+            give_up "timed-out $1"
+        else
+            give_up "failed $1 137"
+        fi
+        return 1
+        ;;
+    *)
+        give_up "failed $1 $code"
+        return 1
+        ;;
+    esac
+}
+
+# is_half_way: an activation broke off after it had stopped units (switch-to-configuration-ng).
+is_half_way() {
+    for list in start restart reload; do
+        [ ! -s "$root/run/nixos/$list-list" ] || return 0
+    done
+    return 1
+}
+
+# is_there: whether the activation moved the host to the new system. An empty script "succeeds".
+is_there() {
+    [ "$(running)" = "$new" ]
+}
+
+activate_live() {
+    : >"$dir/activating"
+    activate test || return 1
+    step verify is_there || give_up "failed verify $code"
+}
+
+# --------------------------------------------------------------------------------------------- the proof
+
+# newly_failed: the units that are failed now, were not before, and matter.
+newly_failed() {
+    failed_units | grep -vxFf "$dir/failed-before" | while read -r unit; do
+        case "
+$ignored_units
+" in
+        *"
+$unit
+"*) ;;
+        *) say "$unit" ;;
+        esac
+    done
+}
+
+# Whether units that fail, or probes, send the host back.
+goes_back() {
+    [ "$on_degraded" != keep ]
+}
+
+# probe NAME ATTEMPTS PAUSE TIMEOUT COMMAND…: one thing that has to succeed on the host; the times
+# are in seconds.
+probe() {
+    what=$1 attempts=$2 pause=$3 limit=$4
+    shift 4
+    while ! step "probe:$what" timeout -s KILL "$limit" "$@"; do
+        attempts=$((attempts - 1))
+        if [ "$attempts" -le 0 ]; then
+            if goes_back; then
+                give_up "probe $what"
+                return 1
+            fi
+            degraded=yes
+            return 0
+        fi
+        sleep "$pause"
+    done
+}
+
+prove() {
+    if [ "$settle_seconds" != 0 ]; then step settle sleep "$settle_seconds"; fi
+    newly=$(newly_failed | tr '\n' ' ')
+    if [ -n "$newly" ]; then
+        degraded=yes
+        if goes_back; then
+            give_up "degraded ${newly% }"
+            return 1
+        fi
+    fi
+    probes && await_acknowledgement
+}
+
+# Waits until somebody has logged in anew and said so, or until nobody has for too long.
+await_acknowledgement() {
+    [ "$acknowledge_seconds" != 0 ] || return 0
+    mkfifo "$dir/bell" && exec 6<>"$dir/bell"
+    note 'begin acknowledge'
+    : >"$dir/awaiting"
+    exec 5>&-
+    timeout "$acknowledge_seconds" head -c 1 <&6 >/dev/null 8>&- 9>&-
+    exec 6>&-
+    decide
+    if [ "$decision" = acknowledged ]; then
+        note 'end acknowledge 0'
+    else
+        note 'end acknowledge 1'
+        give_up not-acknowledged
+    fi
+}
+
+# decide: whoever makes the link has decided, the acknowledgement or the clock; a file that is made
+# and looked at would let both.
+decide() {
+    ln -s expired "$dir/decision" 2>/dev/null
+    decision=$(readlink "$dir/decision")
+}
+
+# -------------------------------------------------------------------------------------------- the commit
+
+# is_ours: nobody has changed the system or the profile meanwhile.
+is_ours() {
+    if [ "$action" = switch ] && [ "$(running)" != "$new" ]; then
+        finish "changed-meanwhile the running system, to $(running || echo nothing)"
+        return 1
+    fi
+    case $(installed) in
+    "$old_profile") ;;
+    "$new") [ -e "$dir/committing" ] || [ "$old_profile" = "$new" ] || foreign_profile ;;
+    *) foreign_profile ;;
+    esac
+}
+foreign_profile() {
+    finish "changed-meanwhile the system profile, to $(installed || echo nothing)"
+    return 1
+}
+
+# Makes the system the boot default. The profile is on disk before the boot entry that names it.
+commit() {
+    is_ours || return 1
+    : >"$dir/committing"
+    if ! step set-profile nix-env -p "$profile" --set "$new"; then
+        give_up "failed set-profile $code"
+        return 1
+    fi
+    step sync-profile flush "$profiles"
+    if ! step boot bounded "$root$new/bin/switch-to-configuration" boot; then
+        give_up "failed boot $code"
+        return 1
+    fi
+    if [ -d "$root/boot" ]; then step sync-boot flush "$root/boot"; fi
+}
+
+deploy() {
+    prepare || return 0
+    case $action in
+    switch) activate_live && prove && commit ;;
+    test) activate_live && prove ;;
+    boot) commit ;;
+    dry-activate) activate dry-activate ;;
+    *) finish "refused unknown action $action" ;;
+    esac || return 0
+    finish_well
+}
+
+finish_well() {
+    if [ "$degraded" = yes ]; then
+        finish degraded
+    else
+        finish 'done'
+    fi
+}
+
+# Always exits 0 once it has begun: a failed unit of ours would make the host degraded.
+run() {
+    action=$2 new=$3 observed=$4 degraded=no
+    exec 9>>"$dir/lock" 5>>"$dir/proving" 8>>"$base/lock"
+    flock 9
+    flock 5
+    mkdir "$dir/begun" 2>/dev/null || return 0
+    deploy
+    return 0
+}
+

@@ -1,0 +1,443 @@
+//! What a system has to prove before supervisor.sh commits it, and the end of one that does not, in every
+//! shell that may be /bin/sh on a host.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests start real programs, wait in real time, and fail by panicking"
+)]
+
+#[allow(
+    dead_code,
+    reason = "shared by several tests, none of which uses all of it"
+)]
+mod fakehost;
+
+use std::process::Command;
+use std::sync::Barrier;
+
+use fakehost::{FakeHost, ID, NEW, OLD, shells, until};
+
+/// A host that waits so long for an acknowledgement.
+fn host_that_waits(shell: &[&'static str], seconds: u32) -> FakeHost {
+    let mut host = FakeHost::new(shell);
+    host.plan(&format!("acknowledge_seconds={seconds}"));
+    host
+}
+
+fn profile(host: &FakeHost) -> String {
+    host.target("nix/var/nix/profiles/system")
+}
+
+fn running(host: &FakeHost) -> String {
+    host.target("run/current-system")
+}
+
+fn begin_and_await(host: &FakeHost) {
+    assert_eq!(host.begin("switch"), "new");
+    let report = host.call(&["wait", ID, "20"]);
+    assert!(report.contains("\nverdict awaiting\n"), "{report}");
+}
+
+/// Kills the unit's main process and all its children, as a whole cgroup.
+fn kill_unit(host: &FakeHost) {
+    let group = format!("-{}", host.read("main-pid").trim());
+    let status = Command::new("kill").args(["-9", "--", &group]).status();
+    assert!(status.unwrap().success());
+}
+
+#[test]
+fn an_acknowledged_system_is_committed_and_nothing_of_it_before() {
+    for shell in shells() {
+        let host = host_that_waits(&shell, 30);
+        begin_and_await(&host);
+        assert_eq!(
+            (running(&host).as_str(), profile(&host).as_str()),
+            (NEW, OLD)
+        );
+        let report = host.call(&["acknowledge", ID, "20"]);
+        assert!(report.starts_with("acknowledgement given\n"), "{report}");
+        assert!(report.contains("\nverdict done\n"), "{report}");
+        assert_eq!(profile(&host), NEW);
+        // Said once more, it is still true.
+        let report = host.call(&["acknowledge", ID, "20"]);
+        assert!(report.starts_with("acknowledgement given\n"), "{report}");
+    }
+}
+
+#[test]
+fn a_system_that_nobody_acknowledges_is_rolled_back() {
+    for shell in shells() {
+        let host = host_that_waits(&shell, 1);
+        begin_and_await(&host);
+        until("it goes back", || {
+            host.verdict() == "rolled-back not-acknowledged"
+        });
+        assert_eq!(
+            (running(&host).as_str(), profile(&host).as_str()),
+            (OLD, OLD)
+        );
+        let report = host.call(&["acknowledge", ID, "20"]);
+        assert!(report.starts_with("acknowledgement late\n"), "{report}");
+        assert!(
+            report.contains("\nverdict rolled-back not-acknowledged\n"),
+            "{report}"
+        );
+    }
+}
+
+#[test]
+fn an_acknowledgement_that_comes_before_its_time_does_not_count() {
+    for shell in shells() {
+        let host = host_that_waits(&shell, 1);
+        host.activation(
+            NEW,
+            &format!(
+                "until [ -e {0}/go ]; do sleep 0.01; done\nln -sfn {0}{NEW} {0}/run/current-system",
+                host.root()
+            ),
+        );
+        assert_eq!(host.begin("switch"), "new");
+        until("it is activated", || host.calls().contains("test /nix"));
+        let report = host.call(&["acknowledge", ID, "0"]);
+        assert!(report.starts_with("acknowledgement early\n"), "{report}");
+        host.write("go", "");
+        until("it goes back", || {
+            host.verdict() == "rolled-back not-acknowledged"
+        });
+    }
+}
+
+#[test]
+fn acknowledgement_and_deadline_at_the_same_instant_never_both_win() {
+    race(2);
+}
+
+#[test]
+#[ignore = "long"]
+fn acknowledgement_and_deadline_never_both_win_in_two_hundred_tries() {
+    race(67);
+}
+
+/// So many tries in each shell. Seeds are no use here: what decides is the kernel. Many tries near the
+/// instant are.
+fn race(attempts: u64) {
+    let (mut given, mut late) = (0, 0);
+    for attempt in 0..attempts {
+        for shell in shells() {
+            let host = host_that_waits(&shell, 1);
+            assert_eq!(host.begin("switch"), "new");
+            until("it waits", || {
+                host.path(&format!("run/reconcile/{ID}/awaiting")).exists()
+            });
+            let barrier = Barrier::new(3);
+            let answers = std::thread::scope(|scope| {
+                let both: Vec<_> = (0..2)
+                    .map(|_| {
+                        scope.spawn(|| {
+                            barrier.wait();
+                            host.call(&["acknowledge", ID, "20"])
+                        })
+                    })
+                    .collect();
+                // The deadline is a second after the wait began: come a little before or after.
+                std::thread::sleep(std::time::Duration::from_millis(
+                    860 + 140 * attempt / attempts,
+                ));
+                barrier.wait();
+                both.into_iter()
+                    .map(|one| one.join().unwrap())
+                    .collect::<Vec<_>>()
+            });
+            let verdict = host.verdict();
+            for answer in &answers {
+                let said = answer.lines().next().unwrap();
+                match verdict.as_str() {
+                    "done" => assert_eq!(said, "acknowledgement given", "{answer}"),
+                    "rolled-back not-acknowledged" => {
+                        assert_eq!(said, "acknowledgement late", "{answer}");
+                    }
+                    other => panic!("{other}: {answer}"),
+                }
+                assert!(
+                    answer.contains(&format!("\nverdict {verdict}\n")),
+                    "{answer}"
+                );
+            }
+            let expected = if verdict == "done" { NEW } else { OLD };
+            assert_eq!(
+                (running(&host).as_str(), profile(&host).as_str()),
+                (expected, expected)
+            );
+            if verdict == "done" {
+                given += 1
+            } else {
+                late += 1
+            }
+        }
+    }
+    println!("{given} given, {late} late");
+}
+
+#[test]
+fn a_unit_that_newly_fails_sends_it_back_unless_it_does_not_matter_or_is_to_be_kept() {
+    for shell in shells() {
+        let fails = |plan: &str| {
+            let mut host = FakeHost::new(&shell);
+            host.plan(plan);
+            host.write("failed", "old.service loaded failed failed X\n");
+            host.activation(
+                NEW,
+                &format!(
+                    "[ $1 = boot ] && exit 0\nln -sfn {0}{NEW} {0}/run/current-system\n\
+                     echo 'new.service loaded failed failed X' >>{0}/failed\nexit 4",
+                    host.root()
+                ),
+            );
+            let verdict = host.deploy("switch");
+            (verdict, running(&host))
+        };
+        assert_eq!(
+            fails(""),
+            ("rolled-back degraded new.service".into(), OLD.into())
+        );
+        assert_eq!(fails("on_degraded=keep"), ("degraded".into(), NEW.into()));
+        assert_eq!(
+            fails("ignored_units='x.service\nnew.service'"),
+            ("degraded".into(), NEW.into())
+        );
+    }
+}
+
+#[test]
+fn a_probe_is_tried_as_often_as_it_may_be_and_then_sends_it_back() {
+    for shell in shells() {
+        let probed = |command: &str, on_degraded: &str| {
+            let mut host = FakeHost::new(&shell);
+            host.plan(&format!(
+                "on_degraded={on_degraded}\nprobes() {{\n probe web 3 0 5 sh -c '{}' || return 1\n}}",
+                command.replace('@', &host.root())
+            ));
+            let verdict = host.deploy("switch");
+            let tries = host.read("tries").lines().count();
+            (verdict, tries, running(&host))
+        };
+        let third_time = "echo x >>@/tries; [ $(wc -l <@/tries) = 3 ]";
+        assert_eq!(
+            probed(third_time, "rollback"),
+            ("done".into(), 3, NEW.into())
+        );
+        let never = "echo x >>@/tries; exit 1";
+        assert_eq!(
+            probed(never, "rollback"),
+            ("rolled-back probe web".into(), 3, OLD.into())
+        );
+        assert_eq!(probed(never, "keep"), ("degraded".into(), 3, NEW.into()));
+        let hangs = "echo x >>@/tries; [ $(wc -l <@/tries) = 2 ] || sleep 1000";
+        let mut host = FakeHost::new(&shell);
+        host.plan(&format!(
+            "probes() {{\n probe web 3 0 1 sh -c '{}' || return 1\n}}",
+            hangs.replace('@', &host.root())
+        ));
+        assert_eq!(host.deploy("switch"), "done");
+    }
+}
+
+#[test]
+fn an_activation_that_takes_too_long_is_ended_and_undone() {
+    for shell in shells() {
+        let mut host = FakeHost::new(&shell);
+        host.plan("activate_seconds=1");
+        host.activation(
+            NEW,
+            &format!(
+                "ln -sfn {0}{NEW} {0}/run/current-system\nsleep 1000",
+                host.root()
+            ),
+        );
+        assert_eq!(host.deploy("switch"), "rolled-back timed-out test");
+        assert_eq!(running(&host), OLD);
+    }
+}
+
+#[test]
+fn a_commit_that_fails_puts_profile_boot_entry_and_system_back() {
+    for shell in shells() {
+        let host = FakeHost::new(&shell);
+        host.activation(
+            NEW,
+            &format!(
+                "[ $1 = boot ] && exit 1\nln -sfn {0}{NEW} {0}/run/current-system",
+                host.root()
+            ),
+        );
+        assert_eq!(host.deploy("switch"), "rolled-back failed boot 1");
+        assert_eq!(
+            (running(&host).as_str(), profile(&host).as_str()),
+            (OLD, OLD)
+        );
+        let calls = host.calls();
+        let of_old: Vec<_> = calls.lines().filter(|line| line.ends_with(OLD)).collect();
+        assert_eq!(
+            of_old,
+            [
+                format!("nix-env -p /nix/var/nix/profiles/system --set {OLD}"),
+                format!("boot {OLD}"),
+                format!("test {OLD}")
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_rollback_that_fails_is_told_as_that_with_both_reasons() {
+    for shell in shells() {
+        let host = FakeHost::new(&shell);
+        host.activation(
+            NEW,
+            &format!(
+                "ln -sfn {0}{NEW} {0}/run/current-system\nexit 2",
+                host.root()
+            ),
+        );
+        host.activation(OLD, "exit 2");
+        assert_eq!(
+            host.deploy("switch"),
+            "rollback-failed restore 2 failed test 2"
+        );
+        assert_eq!(running(&host), NEW);
+    }
+}
+
+#[test]
+fn what_a_person_changes_meanwhile_is_theirs() {
+    const THEIRS: &str = "/nix/store/2c2wdbdjv3dsqnw5q1j9vkdkfg3gd7b8-nixos-system-theirs";
+    for shell in shells() {
+        for (link, profile_after, running_after, said) in [
+            (
+                "nix/var/nix/profiles/system",
+                THEIRS,
+                NEW,
+                "changed-meanwhile the system profile, to ",
+            ),
+            (
+                "run/current-system",
+                OLD,
+                THEIRS,
+                "changed-meanwhile the running system, to ",
+            ),
+        ] {
+            let host = host_that_waits(&shell, 30);
+            host.install(THEIRS, 0);
+            begin_and_await(&host);
+            host.link(link, THEIRS);
+            let report = host.call(&["acknowledge", ID, "20"]);
+            assert!(
+                report.contains(&format!("\nverdict {said}{THEIRS}\n")),
+                "{report}"
+            );
+            assert_eq!(profile(&host), profile_after);
+            assert_eq!(running(&host), running_after);
+        }
+        // Theirs is also left alone by a rollback; what is still ours goes back.
+        let host = host_that_waits(&shell, 1);
+        host.install(THEIRS, 0);
+        begin_and_await(&host);
+        host.link("run/current-system", THEIRS);
+        until("it ends", || !host.verdict().is_empty());
+        assert_eq!(running(&host), THEIRS);
+        assert!(
+            host.verdict()
+                .starts_with("changed-meanwhile the running system")
+        );
+    }
+}
+
+#[test]
+fn whatever_moment_it_is_killed_at_the_host_ends_where_the_decision_was() {
+    for shell in shells() {
+        // Before anybody decided: back.
+        let host = host_that_waits(&shell, 30);
+        begin_and_await(&host);
+        kill_unit(&host);
+        until("it goes back", || {
+            host.verdict() == "rolled-back interrupted signal"
+        });
+        assert_eq!(
+            (running(&host).as_str(), profile(&host).as_str()),
+            (OLD, OLD)
+        );
+
+        // In the commit: it is finished.
+        let host = FakeHost::new(&shell);
+        host.activation(
+            NEW,
+            &format!(
+                "if [ $1 = boot ] && [ ! -e {0}/killed ]; then : >{0}/killed; kill -9 $(cat {0}/main-pid); sleep 1000; fi\n\
+                 ln -sfn {0}{NEW} {0}/run/current-system",
+                host.root()
+            ),
+        );
+        assert_eq!(host.begin("switch"), "new");
+        until("the commit is finished", || host.verdict() == "done");
+        assert_eq!(
+            (running(&host).as_str(), profile(&host).as_str()),
+            (NEW, NEW)
+        );
+        let _ = Command::new("pkill")
+            .args(["-f", &format!("{}/", host.root())])
+            .status();
+    }
+}
+
+#[test]
+fn who_waits_for_one_that_died_with_its_end_has_it_ended() {
+    for shell in shells() {
+        let host = host_that_waits(&shell, 30);
+        // systemd's own ending is killed too.
+        let stub = host.read("stubs/systemd-run");
+        host.program("stubs/systemd-run", &stub.replace("$post\n", "true\n"));
+        begin_and_await(&host);
+        kill_unit(&host);
+        until("the unit is gone", || {
+            !host.path(&format!("units/reconcile-{ID}.service")).exists()
+        });
+        assert_eq!(
+            (running(&host).as_str(), host.verdict().as_str()),
+            (NEW, "")
+        );
+        let report = host.call(&["wait", ID, "20"]);
+        assert!(
+            report.contains("\nverdict rolled-back interrupted unknown\n"),
+            "{report}"
+        );
+        assert_eq!(running(&host), OLD);
+    }
+}
+
+#[test]
+fn what_an_earlier_deployment_left_unfinished_is_ended_before_a_new_one_begins() {
+    for shell in shells() {
+        let host = host_that_waits(&shell, 30);
+        let stub = host.read("stubs/systemd-run");
+        host.program("stubs/systemd-run", &stub.replace("$post\n", "true\n"));
+        begin_and_await(&host);
+        kill_unit(&host);
+        until("the unit is gone", || {
+            !host.path(&format!("units/reconcile-{ID}.service")).exists()
+        });
+        // The next one was decided on what the host ran then, which is proven no more than before.
+        std::fs::create_dir(host.path("run/reconcile/d-87654321")).unwrap();
+        host.call(&["run", "d-87654321", "switch", NEW, NEW]);
+        assert_eq!(host.verdict(), "rolled-back interrupted unknown");
+        let next = host.read("run/reconcile/d-87654321/verdict");
+        assert_eq!(next, format!("observed-changed {OLD}\n"));
+        assert_eq!(
+            (running(&host).as_str(), profile(&host).as_str()),
+            (OLD, OLD)
+        );
+    }
+}

@@ -1,0 +1,274 @@
+//! The table `[defaults.proof]` and `[hosts.NAME.proof]`: what a system has to prove before it stays.
+
+use std::time::Duration;
+
+use deploy::OnDegraded;
+use toml_span::value::Value;
+
+use super::complaint::{Complaint, quoted};
+use super::parse::SECOND;
+use super::section::Section;
+use super::values::{Given, choice, duration, integer, text};
+
+/// Table `[hosts.NAME.proof]`, with `[defaults.proof]` filled in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProofConfig {
+    /// Over which routes a new login has to work.
+    pub acknowledge: Acknowledge,
+    /// How long the host waits for that login, at least 1 s.
+    pub timeout: Duration,
+    /// How long the system runs before it is looked at.
+    pub settle: Duration,
+    /// What newly failed units and failed probes lead to.
+    pub on_degraded: OnDegraded,
+    /// Units whose failure does not matter.
+    pub ignored_units: Vec<String>,
+    /// What else has to succeed, in this order.
+    pub probes: Vec<ProbeConfig>,
+}
+
+/// Over which routes a new login has to work before a system stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acknowledge {
+    /// Over the one that the deployment came by.
+    SameRoute,
+    /// Over every configured one.
+    EveryRoute,
+    /// None is tried: the host judges alone.
+    No,
+}
+
+/// One element of `probes`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeConfig {
+    /// How it is named when it fails.
+    pub name: String,
+    /// What has to succeed.
+    pub what: ProbeKind,
+    /// How often it is tried, at least once.
+    pub attempts: u32,
+    /// Between two tries.
+    pub pause: Duration,
+    /// How long one try may take, at least 1 s.
+    pub timeout: Duration,
+}
+
+/// What a probe looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProbeKind {
+    /// A command on the host that ends with 0: the program and its arguments.
+    Command(Vec<String>),
+    /// A unit of the host that is active.
+    Unit(String),
+    /// A port that the host can connect to.
+    Tcp {
+        /// The name or address.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// A URL that answers the host with a status below 400.
+    Http(String),
+}
+
+/// How long a host waits for a login: three tries of a slow network, and a restart of ours.
+const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(120);
+/// A probe's defaults: a service that has just been started is given some seconds.
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_secs(2);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+/// More tries than this would keep an unproven system running for longer than anybody means to.
+const MOST_ATTEMPTS: u32 = 1000;
+
+impl ProofConfig {
+    /// What holds where nobody says anything.
+    pub(super) fn built_in() -> Self {
+        Self {
+            acknowledge: Acknowledge::SameRoute,
+            timeout: ACKNOWLEDGE_TIMEOUT,
+            settle: Duration::ZERO,
+            on_degraded: OnDegraded::Rollback,
+            ignored_units: Vec::new(),
+            probes: Vec::new(),
+        }
+    }
+
+    /// Reads `table`; what it does not say is taken from `fallback`.
+    pub(super) fn read(mut table: Section<'_>, fallback: &Self) -> Self {
+        const ACKNOWLEDGEMENTS: [(&str, Acknowledge); 3] = [
+            ("same-route", Acknowledge::SameRoute),
+            ("every-route", Acknowledge::EveryRoute),
+            ("none", Acknowledge::No),
+        ];
+        const ON_DEGRADED: [(&str, OnDegraded); 2] = [
+            ("rollback", OnDegraded::Rollback),
+            ("keep", OnDegraded::Keep),
+        ];
+        let proof = Self {
+            acknowledge: table.or(
+                "acknowledge",
+                choice(&ACKNOWLEDGEMENTS),
+                fallback.acknowledge,
+            ),
+            timeout: table.or("timeout", duration(SECOND), fallback.timeout),
+            settle: table.or("settle", duration(Duration::ZERO), fallback.settle),
+            on_degraded: table.or("on_degraded", choice(&ON_DEGRADED), fallback.on_degraded),
+            ignored_units: ignored_units(&mut table)
+                .unwrap_or_else(|| fallback.ignored_units.clone()),
+            probes: probes(&mut table).unwrap_or_else(|| fallback.probes.clone()),
+        };
+        table.finish();
+        proof
+    }
+}
+
+fn ignored_units(table: &mut Section<'_>) -> Option<Vec<String>> {
+    const KEY: &str = "ignored_units";
+    let elements = table.list(KEY)?;
+    let read = |element| match unit(Given::Toml(element)) {
+        Ok(unit) => Some(unit),
+        Err(complaint) => {
+            table.mistake_in(KEY, element, complaint);
+            None
+        }
+    };
+    Some(elements.iter().filter_map(read).collect())
+}
+
+/// `None` where there is no list, or a mistake is noted.
+fn probes(table: &mut Section<'_>) -> Option<Vec<ProbeConfig>> {
+    const KEY: &str = "probes";
+    let elements = table.list(KEY)?;
+    let mut probes: Vec<ProbeConfig> = Vec::new();
+    for element in elements {
+        let Some(probe) = probe(table.inline(KEY, element)) else {
+            continue;
+        };
+        if probes.iter().any(|other| other.name == probe.name) {
+            table.mistake_in(
+                KEY,
+                element,
+                Complaint::new(
+                    format!("there are two probes {}", quoted(&probe.name)),
+                    "nobody could tell which of them failed",
+                    "give one of them another name",
+                ),
+            );
+        }
+        probes.push(probe);
+    }
+    Some(probes)
+}
+
+fn probe(mut table: Section<'_>) -> Option<ProbeConfig> {
+    let name = table.required("name", name);
+    let command = table
+        .list("command")
+        .map(|elements| command(&table, elements));
+    let unit = table.optional("unit", unit).map(ProbeKind::Unit);
+    let tcp = table.optional("tcp", tcp);
+    let http = table.optional("http", http).map(ProbeKind::Http);
+    let kinds = ["command", "unit", "tcp", "http"];
+    let given = kinds.iter().filter(|kind| table.has(kind)).count();
+    if given != 1 {
+        table.mistake(Complaint::new(
+            format!("the probe looks at {}", if given == 0 { "nothing" } else { "several things" }),
+            "a probe is one thing that has to succeed",
+            "write exactly one of command = [\"…\"], unit = \"…\", tcp = \"host:port\" and http = \"https://…\"",
+        ));
+    }
+    let probe = ProbeConfig {
+        name: name?,
+        what: command.flatten().or(unit).or(tcp).or(http)?,
+        attempts: table.or("attempts", integer(1..=MOST_ATTEMPTS), ATTEMPTS),
+        pause: table.or("pause", duration(Duration::ZERO), PAUSE),
+        timeout: table.or("timeout", duration(SECOND), PROBE_TIMEOUT),
+    };
+    table.finish();
+    Some(probe)
+}
+
+fn name(given: Given<'_>) -> Result<String, Complaint> {
+    let written = text(given)?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if written.chars().all(is_plain) {
+        return Ok(written);
+    }
+    Err(Complaint::new(
+        format!("{} cannot be the name of a probe", quoted(&written)),
+        "it has letters, digits, `-`, `_` and `.` only",
+        "write it as in \"web-answers\"",
+    ))
+}
+
+fn command(table: &Section<'_>, elements: &[Value<'_>]) -> Option<ProbeKind> {
+    let mut words = Vec::new();
+    for element in elements {
+        match text(Given::Toml(element)).and_then(one_line) {
+            Ok(word) => words.push(word),
+            Err(complaint) => table.mistake_in("command", element, complaint),
+        }
+    }
+    (words.len() == elements.len()).then_some(ProbeKind::Command(words))
+}
+
+fn one_line(word: String) -> Result<String, Complaint> {
+    if word.contains(char::is_control) {
+        return Err(Complaint::new(
+            format!("{} has a control character", quoted(&word)),
+            "an argument is on one line",
+            "put what is longer into a script on the host, and name that",
+        ));
+    }
+    Ok(word)
+}
+
+/// As systemd.unit(5) has names: no white space, no slash, with a suffix.
+fn unit(given: Given<'_>) -> Result<String, Complaint> {
+    let written = text(given)?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
+    if written.contains('.') && written.chars().all(is_plain) {
+        return Ok(written);
+    }
+    Err(Complaint::new(
+        format!("{} is not the name of a unit", quoted(&written)),
+        "it needs its suffix, and has letters, digits and `:-_.\\@` only",
+        "write it as in \"nginx.service\"",
+    ))
+}
+
+fn tcp(given: Given<'_>) -> Result<ProbeKind, Complaint> {
+    let written = text(given)?;
+    let parts = written.rsplit_once(':').and_then(|(host, port)| {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        Some((host.to_owned(), port.parse().ok()?))
+    });
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || ":-_.%".contains(c);
+    match parts {
+        Some((host, port)) if !host.is_empty() && host.chars().all(is_plain) => {
+            Ok(ProbeKind::Tcp { host, port })
+        }
+        _ => Err(Complaint::new(
+            format!("{} is not a host and a port", quoted(&written)),
+            "the host connects to it",
+            "write it as in \"localhost:443\"",
+        )),
+    }
+}
+
+fn http(given: Given<'_>) -> Result<String, Complaint> {
+    let written = text(given)?;
+    let complaint = |why: &str| {
+        Complaint::new(
+            format!("{} cannot be asked for", quoted(&written)),
+            why,
+            "write it as in \"https://localhost/health\"",
+        )
+    };
+    let url = url::Url::parse(&written).map_err(|error| complaint(&error.to_string()))?;
+    match url.scheme() {
+        "http" | "https" if url.password().is_none() => Ok(url.into()),
+        "http" | "https" => Err(complaint("a secret never stands in this file")),
+        _ => Err(complaint("it is neither http nor https")),
+    }
+}
