@@ -88,7 +88,7 @@ pub enum What {
         revision: Option<Revision>,
     },
     /// A pass has ended.
-    Done(Report),
+    Done(Box<Report>),
 }
 
 /// A step of a pass that takes time.
@@ -219,6 +219,9 @@ pub struct HostStatus {
     pub suspended: Option<String>,
     /// Who has pinned it to the wanted commit.
     pub pinned_by: Option<String>,
+    /// The branch that the pinned commit was the tip of, where one was named.
+    #[serde(default)]
+    pub pinned_branch: Option<BranchName>,
 }
 
 /// Whether a host runs what is wanted, as JSON says it.

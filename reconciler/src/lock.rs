@@ -17,8 +17,8 @@ pub struct StateLock {
 pub enum LockError {
     /// Another process works on it.
     #[error(
-        "another reconcile (process {holder}) works on {}; if it is a daemon, its control socket is \
-         elsewhere: give both the same config",
+        "another reconcile (process {holder}) works on {}: end it, or wait until it has ended; a command \
+         that a daemon was to carry out needs that daemon's config",
         .state.display()
     )]
     Held {

@@ -307,6 +307,7 @@ mod tests {
             reboot_required: Vec::new(),
             suspended: None,
             pinned_by: None,
+            pinned_branch: None,
         }
     }
 

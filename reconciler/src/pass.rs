@@ -71,18 +71,18 @@ pub async fn pass(world: Arc<World>, host: HostName) -> Option<Duration> {
     let pass = Pass::new(&world, &host, world.orders.take(&host))?;
     let next = match pass.run().await {
         Ok((report, next)) => {
-            world.tell(&host, What::Done(report));
+            world.tell(&host, What::Done(Box::new(report)));
             next
         }
         Err(error) => {
             tracing::error!(%host, error = words(&error), "cannot use the state; the host is left as it is");
             world.tell(
                 &host,
-                What::Done(pass.report(Decision::Wait {
+                What::Done(Box::new(pass.report(Decision::Wait {
                     why: Why::NoRevision {
                         detail: format!("cannot use the state: {}", words(&error)),
                     },
-                })),
+                }))),
             );
             AFTER_STORE_ERROR
         }
@@ -185,7 +185,7 @@ impl Pass {
                 self.write_down(&of_target, &of_refuge, ended).await?;
             }
             // What is told is why the wanted system is not there.
-            done = there.and_then(|_| done);
+            done = there.and(done);
         }
         match &desired.standing {
             Standing::Kept => memory = of_target.clone(),

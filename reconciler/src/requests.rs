@@ -237,7 +237,7 @@ pub async fn status(world: &World) -> Result<Status, RequestError> {
 /// The past, the newest first.
 ///
 /// # Errors
-/// When the state cannot be read.
+/// When the state cannot be read, or a host is named that neither is there nor ever was.
 pub async fn history(world: &World, query: &HistoryQuery) -> Result<History, RequestError> {
     let filter = HistoryFilter {
         host: query.host.clone(),
@@ -245,6 +245,10 @@ pub async fn history(world: &World, query: &HistoryQuery) -> Result<History, Req
         limit: query.limit,
     };
     let entries: Vec<HistoryEntry> = world.store.history(&filter).await?;
+    // A host that has left the fleet has a past too; a name that never was in it is a slip.
+    if let (true, Some(host)) = (entries.is_empty(), &query.host) {
+        named(&world.setup(), &Hosts::Named(vec![host.clone()]))?;
+    }
     Ok(History { entries })
 }
 

@@ -101,6 +101,7 @@ pub async fn of_host(
         failed_units: memory.failed_units,
         reboot_required: memory.reboot_reasons,
         suspended: suspension.map(|suspension| suspension.why),
+        pinned_branch: pin.as_ref().and_then(|pin| pin.branch.clone()),
         pinned_by: pin.map(|pin| pin.by),
     })
 }

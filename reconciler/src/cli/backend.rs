@@ -155,10 +155,19 @@ impl Progress<'_> {
     }
 }
 
+/// The name of the user who runs us, or the number of one without a name.
+fn user() -> String {
+    let id = nix::unistd::getuid();
+    match nix::unistd::User::from_uid(id) {
+        Ok(Some(user)) => user.name,
+        _ => format!("uid {id}"),
+    }
+}
+
 /// Who asks, for the history: the person behind sudo, else the user.
 pub fn asker() -> String {
     ["SUDO_USER", "USER", "LOGNAME"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-        .unwrap_or_else(|| "unknown".to_owned())
+        .unwrap_or_else(user)
 }

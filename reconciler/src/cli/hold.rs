@@ -11,9 +11,10 @@ use crate::config::Loaded;
 
 /// Which hosts.
 #[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
 pub struct HostsArguments {
     /// This host; may be given several times
-    #[arg(long = "host", value_name = "HOST", required_unless_present = "all")]
+    #[arg(long = "host", value_name = "HOST")]
     hosts: Vec<HostName>,
     /// Every host
     #[arg(long, conflicts_with = "hosts")]

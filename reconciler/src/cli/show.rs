@@ -1,6 +1,7 @@
 //! `reconcile status`.
 
 use clap::Args;
+use deploy::Toplevel;
 use desired_state::BranchState;
 
 use super::backend::Backend;
@@ -8,6 +9,9 @@ use super::exit::{CliError, Exit};
 use super::output;
 use crate::api::{DriftStatus, HostStatus};
 use crate::config::Loaded;
+
+/// How much of a store path's hash people compare.
+const HASH_SHOWN: usize = 7;
 
 /// The options of `status`.
 #[derive(Debug, Args)]
@@ -53,6 +57,18 @@ fn state(host: &HostStatus) -> &'static str {
     }
 }
 
+/// A store path as people tell it from another: the beginning of its hash, and its name.
+fn short(toplevel: &Toplevel) -> String {
+    let name = toplevel.as_str().trim_start_matches("/nix/store/");
+    match name.split_once('-') {
+        Some((hash, name)) => {
+            let beginning: String = hash.chars().take(HASH_SHOWN).collect();
+            format!("{beginning}…-{name}")
+        }
+        None => name.to_owned(),
+    }
+}
+
 fn notes(host: &HostStatus) -> Vec<String> {
     let mut notes = Vec::new();
     match &host.branch_state {
@@ -66,16 +82,17 @@ fn notes(host: &HostStatus) -> Vec<String> {
         notes.push(format!("suspended: {}", output::first_line(why)));
     }
     if let Some(by) = &host.pinned_by {
-        notes.push(format!("pinned by {}", output::first_line(by)));
+        let branch = host.pinned_branch.as_ref();
+        let tip = branch.map_or_else(String::new, |branch| format!(" to a tip of {branch}"));
+        notes.push(format!("pinned{tip} by {}", output::first_line(by)));
+    }
+    if let Some(running) = &host.running_toplevel
+        && host.drift != Some(DriftStatus::InSync)
+    {
+        notes.push(format!("runs {}", short(running)));
     }
     if let Some(quarantine) = &host.quarantine {
-        notes.push(format!(
-            "quarantine of {}",
-            quarantine
-                .toplevel
-                .as_str()
-                .trim_start_matches("/nix/store/")
-        ));
+        notes.push(format!("{} is in quarantine", short(&quarantine.toplevel)));
     }
     if let Some(outcome) = host
         .outcome

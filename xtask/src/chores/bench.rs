@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what the product costs, as ratios to something run beside it.
 
 mod idle;
+mod proof;
 mod push;
 
 use std::os::unix::process::CommandExt as _;
@@ -30,10 +31,15 @@ pub fn bench(measuring: Measuring) -> Result<()> {
     }
     bootstrap::bootstrap()?;
     let push = push::measure()?;
+    let proof = proof::measure()?;
     let idle = idle::measure()?;
     say(&push.text());
+    say(&proof.text());
     say(&idle.text());
-    ensure!(push.is_kept() && idle.is_kept(), "a bound is not kept");
+    ensure!(
+        push.is_kept() && proof.is_kept() && idle.is_kept(),
+        "a bound is not kept"
+    );
     Ok(())
 }
 

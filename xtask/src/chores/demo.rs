@@ -4,13 +4,15 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use crate::bootstrap;
 use crate::daemon::Daemon;
 use crate::flake::System;
 use crate::fleet::{Fleet, Host};
 use crate::forge::{Forge, Repository};
+use crate::wait::wait_until;
 use crate::workspace;
 
 /// The demo's hosts: the first user's.
@@ -33,16 +35,21 @@ pub enum Afterwards {
 /// # Errors
 /// At the first thing that does not happen.
 pub fn demo(afterwards: Afterwards) -> Result<()> {
-    bootstrap::bootstrap()?;
-    let status = Command::new("cargo")
-        .current_dir(workspace::root())
-        .args(["build", "--quiet", "--package", "reconciler", "--bins"])
-        .status()?;
-    ensure!(status.success(), "the daemon does not build");
     let start = Instant::now();
     say(
         start,
-        "booting three hosts: sshd, Nix, systemd and a NixOS-like toplevel, each with its own network …",
+        "making this machine ready and building the program; the first time both take minutes …",
+    );
+    bootstrap::bootstrap()?;
+    let status = Command::new("cargo")
+        .current_dir(workspace::root())
+        .args(["build", "--package", "reconciler", "--bins"])
+        .status()?;
+    ensure!(status.success(), "the daemon does not build");
+    say(
+        start,
+        "booting three hosts: sshd, Nix, systemd and a NixOS-like toplevel, each with its own network; \
+         the first time their file system is made …",
     );
     let fleet = Fleet::boot(&HOSTS)?;
     let hosts: Vec<&Host> = HOSTS
@@ -71,27 +78,30 @@ pub fn demo(afterwards: Afterwards) -> Result<()> {
     );
     watch(start, &daemon, &repository, &hosts, &second)?;
 
+    wait_until_settled(&daemon, &second)?;
+    say(start, "every host is read back and in sync");
+
     let host = fleet.host("cyt-pi")?;
     let (old, wanted) = (
         repository.toplevel("cyt-pi", &first)?,
         repository.toplevel("cyt-pi", &second)?,
     );
-    host.console(&format!("{old}/bin/switch-to-configuration test"))?;
     say(
         start,
         &format!("somebody switches cyt-pi by hand, back to {}", name(&old)),
     );
+    host.console(&format!("{old}/bin/switch-to-configuration test"))?;
+    wait_for_drift(&daemon, &host.name)?;
+    say(start, "the daemon has found that cyt-pi drifted");
     daemon.wait_until_running(host, &wanted, STEP)?;
     say(
         start,
-        &format!(
-            "cyt-pi has drifted, was found and brought back to {}",
-            name(&wanted)
-        ),
+        &format!("cyt-pi is brought back to {}", name(&wanted)),
     );
+    wait_until_settled(&daemon, &second)?;
 
     if afterwards == Afterwards::Stay {
-        stay(start, &daemon, &repository, &fleet);
+        stay(start, &daemon, &repository, &fleet)?;
     }
     Ok(())
 }
@@ -122,8 +132,44 @@ fn watch(
     Ok(())
 }
 
-fn stay(start: Instant, daemon: &Daemon, repository: &Repository, fleet: &Fleet) {
-    say(start, "it is all yours until Ctrl-C:");
+/// Waits until the daemon has read every host back on a revision: a host runs it before its deployment is over, and
+/// what changes there until then is no drift.
+fn wait_until_settled(daemon: &Daemon, revision: &str) -> Result<()> {
+    let is_settled = |host: &Value| {
+        host["drift"] == "in_sync"
+            && host["desired_revision"] == revision
+            && host["outcome"]["outcome"] == "converged"
+    };
+    let all_settled = |status: &Value| {
+        let hosts = status["hosts"].as_array();
+        hosts.is_some_and(|hosts| hosts.iter().all(is_settled))
+    };
+    let what = format!("every host to be in sync with {}", short(revision));
+    wait_until(&what, STEP, || daemon.status(), all_settled)
+        .map(drop)
+        .with_context(|| daemon.last_words())
+}
+
+/// Waits until the history says that a host drifted.
+fn wait_for_drift(daemon: &Daemon, host: &str) -> Result<()> {
+    let look = || daemon.cli_json(&["history", "--host", host, "--kind", "drift"]);
+    let is_found = |history: &Value| {
+        let entries = history["entries"].as_array();
+        entries.is_some_and(|entries| !entries.is_empty())
+    };
+    wait_until(&format!("{host} to have drifted"), STEP, look, is_found)
+        .map(drop)
+        .with_context(|| daemon.last_words())
+}
+
+fn stay(start: Instant, daemon: &Daemon, repository: &Repository, fleet: &Fleet) -> Result<()> {
+    // Whoever plays here may have told git no name, and could not commit.
+    repository.git(&["config", "user.name", "Ada Ops"])?;
+    repository.git(&["config", "user.email", "ada@example.org"])?;
+    say(
+        start,
+        "it is all yours until Ctrl-C, which ends and removes all of it in a few seconds:",
+    );
     let ssh = fleet.description().ssh_config.display().to_string();
     let config = daemon.config_file();
     for (what, how) in [
@@ -148,7 +194,8 @@ fn stay(start: Instant, daemon: &Daemon, repository: &Repository, fleet: &Fleet)
         (
             "push",
             format!(
-                "edit {}, then git commit and git push origin HEAD:main",
+                "cd {}, give `version` in hosts/cyt-pi/default.nix another value, then \
+                 git commit --all --message Another && git push origin HEAD:main",
                 repository.work().display()
             ),
         ),
