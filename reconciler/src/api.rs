@@ -49,6 +49,10 @@ pub enum Instead {
     Branch(BranchName),
     /// A commit: its full id, or a unique beginning of at least 7 digits.
     Revision(String),
+    /// The last commit that proved itself on the host and is not the wanted one.
+    Proven,
+    /// The commit that this generation of the host's system profile came from.
+    Generation(u32),
 }
 
 /// Whether an answer waits for the end.

@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod back;
 mod backend;
 mod check;
 mod exit;
@@ -53,6 +54,8 @@ enum Command {
     Status(show::StatusArguments),
     /// Shows what happened, the newest first
     History(past::HistoryArguments),
+    /// Brings hosts back to what proved itself before, and pins them there
+    Rollback(back::RollbackArguments),
     /// Lets nothing be deployed to hosts until they are resumed
     Suspend(hold::ReasonedArguments),
     /// Ends a suspension
@@ -114,6 +117,7 @@ async fn run(arguments: Arguments) -> Result<Exit, CliError> {
         Some(Command::Plan(plan)) => planned::run(&loaded, plan).await,
         Some(Command::Status(status)) => show::run(&loaded, &status).await,
         Some(Command::History(history)) => past::run(&loaded, history).await,
+        Some(Command::Rollback(back)) => back::run(&loaded, back).await,
         Some(Command::Suspend(hold)) => hold::suspend(&loaded, hold).await,
         Some(Command::Resume(hold)) => hold::resume(&loaded, hold).await,
         Some(Command::Unpin(hold)) => hold::unpin(&loaded, hold).await,

@@ -8,7 +8,7 @@
 //!   [`evaluations`] are shared by hosts; [`deployment`] builds and copies, [`activation`] activates
 //!   with the [`proof`] and reads back; [`refuge`] is where a host stays meanwhile; [`remember`] writes down what came of an [`attempt`]; [`supersede`] ends what
 //!   nobody wants any more. All work on the [`world`].
-//! - Persons: [`requests`] and [`plan`], the same through the [`http`] control socket and alone;
+//! - Persons: [`requests`], [`rollback`] and [`plan`], the same through the [`http`] control socket and alone;
 //!   [`api`] is their words; [`cli`] their command line.
 //! - Around it: [`config`], [`metrics`], [`status`], [`daemon`].
 
@@ -39,6 +39,7 @@ pub mod refuge;
 pub mod remember;
 pub mod repository;
 pub mod requests;
+pub mod rollback;
 pub mod runner;
 pub mod schedule;
 pub mod status;

@@ -16,6 +16,7 @@ use crate::clock;
 use crate::config::HostConfig;
 use crate::orders::{Order, TooManyOrders};
 use crate::repository::{LookError, Person, look, words};
+use crate::rollback::{self, RollbackError};
 use crate::status;
 use crate::world::{Repository, Setup, World};
 
@@ -62,6 +63,9 @@ pub enum RequestError {
         #[source]
         source: MirrorError,
     },
+    /// There is nothing to go back to.
+    #[error(transparent)]
+    Rollback(#[from] RollbackError),
     /// The repository could not be looked at.
     #[error(transparent)]
     Look(#[from] LookError),
@@ -89,6 +93,7 @@ impl RequestError {
             | Self::NoName
             | Self::NoBranch { .. }
             | Self::NoRevision { .. } => false,
+            Self::Rollback(error) => error.is_worth_retrying(),
             Self::Look(error) => error.is_worth_retrying(),
             Self::Store(error) => error.is_worth_retrying(),
             Self::TooManyOrders { .. } => true,
@@ -192,7 +197,10 @@ async fn look_first(
         if looked.insert(&repository.name, repository).is_none()
             && let Err(error) = look(world, repository, person).await
         {
-            if request.instead.is_some() {
+            if matches!(
+                request.instead,
+                Some(Instead::Branch(_) | Instead::Revision(_))
+            ) {
                 return Err(error.into());
             }
             tracing::warn!(
@@ -200,29 +208,36 @@ async fn look_first(
                 "going on with the commit that is known"
             );
         }
-        if let Some(instead) = &request.instead {
-            revisions.insert(host.clone(), resolve(repository, instead).await?);
-        }
+        let revision = match &request.instead {
+            None => continue,
+            Some(Instead::Branch(branch)) => tip(repository, branch).await?,
+            Some(Instead::Revision(text)) => {
+                let revision = repository.mirror.resolve(text).await;
+                revision.map_err(|source| no_revision(repository, source))?
+            }
+            Some(Instead::Proven) => rollback::proven(world, host, config).await?,
+            Some(Instead::Generation(generation)) => {
+                rollback::of_generation(world, setup, host, config, *generation).await?
+            }
+        };
+        revisions.insert(host.clone(), revision);
     }
     Ok(revisions)
 }
 
-async fn resolve(repository: &Repository, instead: &Instead) -> Result<Revision, RequestError> {
-    let no_revision = |source| RequestError::NoRevision {
+async fn tip(repository: &Repository, branch: &BranchName) -> Result<Revision, RequestError> {
+    let tip = repository.mirror.tip(branch).await;
+    tip.map_err(|source| no_revision(repository, source))?
+        .ok_or_else(|| RequestError::NoBranch {
+            repository: repository.name.clone(),
+            branch: branch.clone(),
+        })
+}
+
+fn no_revision(repository: &Repository, source: MirrorError) -> RequestError {
+    RequestError::NoRevision {
         repository: repository.name.clone(),
         source,
-    };
-    match instead {
-        Instead::Revision(text) => repository.mirror.resolve(text).await.map_err(no_revision),
-        Instead::Branch(branch) => repository
-            .mirror
-            .tip(branch)
-            .await
-            .map_err(no_revision)?
-            .ok_or_else(|| RequestError::NoBranch {
-                repository: repository.name.clone(),
-                branch: branch.clone(),
-            }),
     }
 }
 

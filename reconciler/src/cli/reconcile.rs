@@ -86,7 +86,31 @@ pub async fn run(loaded: &Loaded, now: Now) -> Result<Exit, CliError> {
         },
         by: asker(),
     };
-    let mut view: Box<dyn View> = if now.json {
+    carry_out(loaded, &request, now.json.into()).await
+}
+
+/// How what happens is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// For people.
+    Words,
+    /// Events as lines of JSON.
+    Json,
+}
+
+impl From<bool> for Shown {
+    fn from(json: bool) -> Self {
+        if json { Self::Json } else { Self::Words }
+    }
+}
+
+/// Makes the request and shows what comes of it, to its end.
+pub async fn carry_out(
+    loaded: &Loaded,
+    request: &ReconcileRequest,
+    shown: Shown,
+) -> Result<Exit, CliError> {
+    let mut view: Box<dyn View> = if shown == Shown::Json {
         Box::new(JsonLines)
     } else if std::io::stderr().is_terminal() {
         Box::new(Spinners::default())
@@ -94,7 +118,7 @@ pub async fn run(loaded: &Loaded, now: Now) -> Result<Exit, CliError> {
         Box::new(Lines)
     };
     let backend = Backend::find(&Arc::clone(&loaded.config)).await?;
-    let mut progress = backend.reconcile(&request).await?;
+    let mut progress = backend.reconcile(request).await?;
     let mut worst = Exit::Done;
     loop {
         let event = tokio::select! {

@@ -5,6 +5,7 @@
     reason = "helpers of tests; clippy only excepts the tests themselves"
 )]
 
+mod back;
 mod died;
 mod machine;
 mod misbehaving;
