@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::api::Step;
 use crate::attempt::Ended;
+use crate::brake;
 use crate::clock;
 use crate::desired::{Desired, Standing};
 use crate::metrics::Phase;
@@ -49,6 +50,12 @@ pub async fn activate(pass: &Pass, desired: &Desired, ready: Ready) -> Result<En
     let _permit = pass.setup.activations.acquire().await;
     let target = &desired.target;
     let failed = |outcome| Ended::before_activation(desired, Some(ready.toplevel.clone()), outcome);
+    // Others may have rolled it back while this host waited for its turn.
+    if pass.order.is_none() && !brake::braked_by(pass, desired).await?.is_empty() {
+        return Ok(failed(Outcome::Cancelled {
+            by: "the fleet's brake".into(),
+        }));
+    }
     let Some(observed) = ready.observation.running.clone() else {
         return Ok(failed(Outcome::ActivationRefused {
             detail: "the host has no /run/current-system: it does not run NixOS".into(),

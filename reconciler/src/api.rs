@@ -201,6 +201,9 @@ pub struct HostStatus {
     /// The system that was tried here and could not stay, and how that ended.
     #[serde(default)]
     pub quarantine: Option<Quarantine>,
+    /// Why it waits although something else is wanted, where no other field says so.
+    #[serde(default)]
+    pub waits: Option<String>,
     /// How the last attempt for the wanted commit ended.
     pub outcome: Option<Outcome>,
     /// When it ended.

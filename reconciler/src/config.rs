@@ -132,6 +132,8 @@ pub struct LimitsConfig {
     pub copies: usize,
     /// Activations.
     pub activations: usize,
+    /// Hosts that may roll a commit back until the others wait for a person or another commit.
+    pub rollbacks: usize,
 }
 
 /// Table `[repositories."owner/name"]`.

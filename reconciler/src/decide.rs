@@ -1,6 +1,7 @@
 //! What is to be done about a host now: pure, with time as an argument.
 
 use deploy::{Action, Observation, Outcome, Toplevel};
+use desired_state::HostName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,9 @@ pub struct Situation<'a> {
     pub policy: Policy,
     /// Why a person has suspended the host, if one has.
     pub suspended: Option<&'a str>,
+    /// The other hosts that have rolled the wanted commit back, where they are as many as the fleet
+    /// can bear.
+    pub braked_by: &'a [HostName],
     /// Whether a person asked for this pass.
     pub insistence: Insistence,
 }
@@ -96,6 +100,11 @@ pub enum Why {
         /// What the last try said.
         detail: String,
     },
+    /// Other hosts have rolled the wanted commit back.
+    Braked {
+        /// Which.
+        by: Vec<HostName>,
+    },
     /// The last attempt failed, and the next is not due.
     BackingOff {
         /// When it is due.
@@ -129,6 +138,7 @@ impl Decision {
                 Why::Observing => "observing",
                 Why::AnotherMachine { .. } => "another_machine",
                 Why::Unreachable { .. } => "unreachable",
+                Why::Braked { .. } => "braked",
                 Why::BackingOff { .. } => "backing_off",
                 Why::Quarantined { .. } => "quarantined",
                 Why::Settled { .. } => "settled",
@@ -142,31 +152,45 @@ impl std::fmt::Display for Decision {
         match self {
             Self::UpToDate => write!(f, "up to date"),
             Self::Deploy { toplevel } => write!(f, "deploy {toplevel}"),
-            Self::Wait { why } => match why {
-                Why::NoRevision { detail } => write!(f, "nothing to deploy: {detail}"),
-                Why::Suspended { reason } => write!(f, "suspended: {reason}"),
-                Why::Observing => write!(f, "drifted, only observed by policy"),
-                Why::AnotherMachine { expected, found } => write!(
+            Self::Wait { why } => why.fmt(f),
+        }
+    }
+}
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoRevision { detail } => write!(f, "nothing to deploy: {detail}"),
+            Self::Suspended { reason } => write!(f, "suspended: {reason}"),
+            Self::Observing => write!(f, "drifted, only observed by policy"),
+            Self::AnotherMachine { expected, found } => write!(
+                f,
+                "another machine answers: its machine-id is {found}, and that of this host was {expected}; if the host was set up anew, accept it with --force"
+            ),
+            Self::Unreachable { detail } => write!(f, "unreachable: {detail}"),
+            Self::Braked { by } => {
+                let by: Vec<&str> = by.iter().map(HostName::as_str).collect();
+                write!(
                     f,
-                    "another machine answers: its machine-id is {found}, and that of this host was {expected}; if the host was set up anew, accept it with --force"
-                ),
-                Why::Unreachable { detail } => write!(f, "unreachable: {detail}"),
-                Why::BackingOff { until, outcome } => {
-                    write!(f, "{outcome}; next attempt at {until:.0}")
-                }
-                Why::Quarantined { outcome, since } => {
-                    write!(
-                        f,
-                        "quarantined since {since:.0}: {outcome}; not tried again until another system is wanted, the config changes, or --force"
-                    )
-                }
-                Why::Settled { outcome } => {
-                    write!(
-                        f,
-                        "{outcome}; not tried again until a new revision or --force"
-                    )
-                }
-            },
+                    "waits because {} rolled this commit back; deployed when another commit is wanted or a person asks with --host",
+                    by.join(" and ")
+                )
+            }
+            Self::BackingOff { until, outcome } => {
+                write!(f, "{outcome}; next attempt at {until:.0}")
+            }
+            Self::Quarantined { outcome, since } => {
+                write!(
+                    f,
+                    "quarantined since {since:.0}: {outcome}; not tried again until another system is wanted, the config changes, or --force"
+                )
+            }
+            Self::Settled { outcome } => {
+                write!(
+                    f,
+                    "{outcome}; not tried again until a new revision or --force"
+                )
+            }
         }
     }
 }
@@ -293,6 +317,14 @@ pub fn decide(situation: &Situation<'_>, now: Timestamp) -> Decision {
             outcome: outcome.clone(),
         });
     }
+    if !situation.braked_by.is_empty()
+        && !insistence.is_a_persons()
+        && situation.action.changes_host()
+    {
+        return wait(Why::Braked {
+            by: situation.braked_by.to_vec(),
+        });
+    }
     match situation.wanted {
         Some(toplevel) => Decision::Deploy {
             toplevel: toplevel.clone(),
@@ -380,6 +412,7 @@ mod tests {
         memory: Memory,
         policy: Policy,
         suspended: Option<&'static str>,
+        braked_by: Vec<HostName>,
         insistence: Insistence,
     }
 
@@ -391,6 +424,7 @@ mod tests {
                 memory: Memory::default(),
                 policy: Policy::Enforce,
                 suspended: None,
+                braked_by: Vec::new(),
                 insistence: Insistence::None,
             }
         }
@@ -406,6 +440,7 @@ mod tests {
             memory: &case.memory,
             policy: case.policy,
             suspended: case.suspended,
+            braked_by: &case.braked_by,
             insistence: case.insistence,
         };
         assert_eq!(decide(&situation, now()).label(), expected);
@@ -550,6 +585,22 @@ mod tests {
             ..quarantined("new", Insistence::None)
         };
         check(&dry, "deploy");
+    }
+
+    #[test]
+    fn a_commit_that_other_hosts_rolled_back_waits_for_a_person() {
+        let case = |insistence| Case {
+            braked_by: vec!["a".parse().unwrap(), "b".parse().unwrap()],
+            insistence,
+            ..Case::default()
+        };
+        check(&case(Insistence::None), "braked");
+        check(&case(Insistence::Asked), "deploy");
+        let there = Case {
+            observed: Ok(observation("new", "new")),
+            ..case(Insistence::None)
+        };
+        check(&there, "up_to_date");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //!   what a branch's new tip means.
 //! - The loop: [`runner`] runs a [`pass`] over each host; [`repository`] looks at branches;
 //!   [`evaluations`] are shared by hosts; [`deployment`] builds and copies, [`activation`] activates
-//!   with the [`proof`] and reads back; [`refuge`] is where a host stays meanwhile; [`remember`] writes down what came of an [`attempt`]; [`supersede`] ends what
+//!   with the [`proof`] and reads back; [`refuge`] is where a host stays meanwhile, [`brake`] what keeps the others from it; [`remember`] writes down what came of an [`attempt`]; [`supersede`] ends what
 //!   nobody wants any more. All work on the [`world`].
 //! - Persons: [`requests`], [`rollback`] and [`plan`], the same through the [`http`] control socket and alone;
 //!   [`api`] is their words; [`cli`] their command line.
@@ -15,6 +15,7 @@
 pub mod activation;
 pub mod api;
 pub mod attempt;
+pub mod brake;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -57,6 +57,8 @@ pub struct Memory {
 
     /// A system that was tried here and could not stay.
     pub quarantine: Option<Quarantine>,
+    /// Why the host was left as it is when last looked at, in words.
+    pub waits: Option<String>,
 
     /// When the host last answered.
     pub last_seen: Option<Timestamp>,

@@ -296,6 +296,7 @@ mod tests {
             drift: None,
             drifted_since: None,
             quarantine: None,
+            waits: None,
             outcome: None,
             outcome_at: None,
             consecutive_failures: 0,

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::api::{Report, Step, What};
 use crate::attempt::Ended;
+use crate::brake;
 use crate::clock;
 use crate::config::{Availability, HostConfig};
 use crate::decide::{Decision, Insistence, Situation, Why, decide, may_evaluate};
@@ -186,6 +187,14 @@ impl Pass {
             }
             // What is told is why the wanted system is not there.
             done = there.and(done);
+        }
+        if let Ok((report, _)) = &done {
+            of_target.waits = match &report.decision {
+                Decision::Wait {
+                    why: why @ Why::Braked { .. },
+                } => Some(why.to_string()),
+                _ => None,
+            };
         }
         match &desired.standing {
             Standing::Kept => memory = of_target.clone(),
@@ -430,6 +439,7 @@ impl Pass {
         seen: &Result<Seen, Unseen>,
     ) -> Result<Decision, StoreError> {
         let suspension = self.world.store.suspended(&self.host).await?;
+        let braked_by = brake::braked_by(self, desired).await?;
         let situation = Situation {
             action: desired.target.action,
             wanted: memory.wanted.as_ref(),
@@ -440,6 +450,7 @@ impl Pass {
             memory,
             policy: self.config.policy,
             suspended: suspension.as_ref().map(|one| one.why.as_str()),
+            braked_by: &braked_by,
             insistence: self.insistence(memory),
         };
         Ok(decide(&situation, clock::now()))

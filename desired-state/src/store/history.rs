@@ -43,6 +43,31 @@ impl Store {
         let query = query.build();
         self.connections.all("read the history", query, entry).await
     }
+    /// The hosts to which deployments of a commit have ended in one of these ways, in order.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn hosts_that_ended(
+        &self,
+        revision: &Revision,
+        outcomes: &[&str],
+    ) -> Result<Vec<HostName>, StoreError> {
+        let mut query = QueryBuilder::new(
+            "SELECT DISTINCT host FROM history WHERE kind = 'deployment' AND host IS NOT NULL \
+             AND revision = ",
+        );
+        query.push_bind(revision.as_str()).push(" AND outcome IN (");
+        let mut list = query.separated(", ");
+        for outcome in outcomes {
+            list.push_bind(*outcome);
+        }
+        query.push(") ORDER BY host");
+        let host = |row: Row| row.name("host");
+        self.connections
+            .all("read the history", query.build(), host)
+            .await
+    }
 }
 
 /// Appends an entry as a part of a larger change; returns its id.

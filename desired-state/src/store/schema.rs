@@ -9,8 +9,14 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// Every version of the schema: number, name, SQL. Only ever grows at the end.
-const VERSIONS: &[(i64, &str, &str)] =
-    &[(1, "store", include_str!("../../migrations/0001_store.sql"))];
+const VERSIONS: &[(i64, &str, &str)] = &[
+    (1, "store", include_str!("../../migrations/0001_store.sql")),
+    (
+        2,
+        "history by revision",
+        include_str!("../../migrations/0002_history_by_revision.sql"),
+    ),
+];
 
 /// Brings the database to the newest version, and refuses one that is beyond it.
 ///

@@ -91,6 +91,9 @@ fn notes(host: &HostStatus) -> Vec<String> {
     {
         notes.push(format!("runs {}", short(running)));
     }
+    if let Some(why) = &host.waits {
+        notes.push(why.clone());
+    }
     if let Some(quarantine) = &host.quarantine {
         notes.push(format!("{} is in quarantine", short(&quarantine.toplevel)));
     }

@@ -272,6 +272,7 @@ fn limits(mut table: Section<'_>) -> LimitsConfig {
         builds: table.or("builds", count(1..=MOST_AT_ONCE), 2),
         copies: table.or("copies", count(1..=MOST_AT_ONCE), 4),
         activations: table.or("activations", count(1..=MOST_AT_ONCE), 8),
+        rollbacks: table.or("rollbacks", count(1..=MOST_AT_ONCE), 2),
     };
     table.finish();
     config

@@ -52,6 +52,7 @@ fn a_supervisor_that_is_killed_while_it_activates_takes_the_system_back() -> Res
 }
 
 #[test]
+#[ignore = "long"]
 fn a_supervisor_and_its_end_that_are_killed_while_they_wait_are_ended_by_who_comes_back()
 -> Result<()> {
     let mut scene = start_with(&["spare"], quick)?;
@@ -125,6 +126,7 @@ fn a_daemon_that_comes_back_in_time_acknowledges_what_it_began() -> Result<()> {
 }
 
 #[test]
+#[ignore = "long"]
 fn a_connection_that_is_cut_for_longer_than_the_host_waits_rolls_back_and_quarantines() -> Result<()>
 {
     let scene = start_with(&["spare", "uConsole"], quick)?;

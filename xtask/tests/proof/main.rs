@@ -6,6 +6,7 @@
 )]
 
 mod back;
+mod brake;
 mod died;
 mod machine;
 mod misbehaving;

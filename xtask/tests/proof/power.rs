@@ -69,6 +69,7 @@ fn cut_and_boot(scene: &mut Scene, name: &str, cut: &Cut) -> Result<()> {
 }
 
 #[test]
+#[ignore = "long"]
 fn a_power_cut_before_the_commit_boots_the_old_system() -> Result<()> {
     let mut scene = start_with(&["spare"], quick)?;
     for hang in [Some(Hang::Stop), Some(Hang::Start), None] {
@@ -83,6 +84,7 @@ fn a_power_cut_before_the_commit_boots_the_old_system() -> Result<()> {
 }
 
 #[test]
+#[ignore = "long"]
 fn a_power_cut_in_the_commit_boots_either_and_one_after_it_the_new_one() -> Result<()> {
     let mut scene = start_with(&["uConsole"], quick)?;
     let during = Cut {

@@ -18,7 +18,8 @@ fn what_is_not_said_has_a_default() {
         LimitsConfig {
             builds: 2,
             copies: 4,
-            activations: 8
+            activations: 8,
+            rollbacks: 2,
         }
     );
     let host = &config.hosts[&host("cyt-pi")];
