@@ -1,0 +1,55 @@
+//! How decisions read to a person.
+
+use std::fmt;
+
+use desired_state::HostName;
+
+use super::{Decision, Why};
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UpToDate => write!(f, "up to date"),
+            Self::Deploy { toplevel } => write!(f, "deploy {toplevel}"),
+            Self::Wait { why } => why.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRevision { detail } => write!(f, "nothing to deploy: {detail}"),
+            Self::Suspended { reason } => write!(f, "suspended: {reason}"),
+            Self::Observing => write!(f, "drifted, only observed by policy"),
+            Self::AnotherMachine { expected, found } => write!(
+                f,
+                "another machine answers: its machine-id is {found}, and that of this host was {expected}; if the host was set up anew, accept it with --force"
+            ),
+            Self::Unreachable { detail } => write!(f, "unreachable: {detail}"),
+            Self::Braked { by } => {
+                let by: Vec<&str> = by.iter().map(HostName::as_str).collect();
+                write!(
+                    f,
+                    "waits because {} rolled this commit back; deployed when another commit is wanted or a person asks with --host",
+                    by.join(" and ")
+                )
+            }
+            Self::BackingOff { until, outcome } => {
+                write!(f, "{outcome}; next attempt at {until:.0}")
+            }
+            Self::Quarantined { outcome, since } => {
+                write!(
+                    f,
+                    "quarantined since {since:.0}: {outcome}; not tried again until another system is wanted, the config changes, or --force"
+                )
+            }
+            Self::Settled { outcome } => {
+                write!(
+                    f,
+                    "{outcome}; not tried again until a new revision or --force"
+                )
+            }
+        }
+    }
+}
