@@ -142,6 +142,29 @@ impl Mirror {
         }
     }
 
+    /// Asks the server whether it can be fetched from, within `limit`, and leaves the mirror alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::fetch`].
+    pub async fn ask(&self, limit: Duration) -> Result<(), MirrorError> {
+        let stop = Stop::after(limit);
+        let _call_off = stop::CallOff(Arc::clone(&stop));
+        let thread_stop = Arc::clone(&stop);
+        let inner = Arc::clone(&self.inner);
+        let work = tokio::task::spawn_blocking(move || {
+            fetch::ask(&inner.settings, &inner.address, &thread_stop)
+        });
+        match tokio::time::timeout_at(stop.at() + GRACE, work).await {
+            Ok(done) => done?,
+            Err(_) => Err(MirrorError::TimedOut {
+                url: self.inner.settings.url.clone(),
+                limit,
+                said: String::new(),
+            }),
+        }
+    }
+
     /// Where a branch points; `None` if the server has no such branch.
     ///
     /// # Errors

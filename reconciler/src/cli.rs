@@ -62,7 +62,7 @@ enum Command {
     Resume(hold::ReasonedArguments),
     /// Ends a pin: the hosts follow their branches again
     Unpin(hold::HostsArguments),
-    /// Reads the config whole, and reports every mistake
+    /// Reads the config whole, asks each repository's server, and reports every mistake
     Check,
     /// Writes a completion script for a shell to standard output
     Completions {
@@ -106,7 +106,7 @@ async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     let environment = config::environment(std::env::vars_os());
     let file = config::locate(arguments.config.as_deref(), &environment)?;
     if let Some(Command::Check) = arguments.command {
-        return check::run(&file, &environment);
+        return check::run(&file, &environment).await;
     }
     let loaded = load(&file, &environment)?;
     if arguments.command.is_some() && arguments.now.is_asked_for() {

@@ -300,7 +300,11 @@ impl Setup {
 }
 
 impl Repository {
-    fn new(
+    /// Sets it up as the config says; touches neither network nor disk.
+    ///
+    /// # Errors
+    /// When the mirror's settings cannot be right.
+    pub fn new(
         name: &RepositoryName,
         config: &RepositoryConfig,
         whole: &Config,

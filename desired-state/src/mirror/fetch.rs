@@ -5,8 +5,8 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use git2::{
-    AutotagOption, Cred, CredentialType, ErrorClass, ErrorCode, FetchOptions, ProxyOptions,
-    RemoteCallbacks, RemoteRedirect, RemoteUpdateFlags, Repository,
+    AutotagOption, Cred, CredentialType, Direction, ErrorClass, ErrorCode, FetchOptions,
+    ProxyOptions, Remote, RemoteCallbacks, RemoteRedirect, RemoteUpdateFlags, Repository,
 };
 
 use super::address::Address;
@@ -88,6 +88,35 @@ pub(super) fn run(
     Ok(Done { tips, damage })
 }
 
+/// Asks the server for its branches, as a fetch begins, and downloads nothing.
+pub(super) fn ask(
+    settings: &MirrorSettings,
+    address: &Address,
+    stop: &Arc<Stop>,
+) -> Result<(), MirrorError> {
+    configure_libgit2()?;
+    ssh_transport::register().map_err(git("set up the transport"))?;
+    let credentials = credentials::read(&settings.access)?;
+    let fetch = Fetch {
+        settings,
+        address,
+        credentials: &credentials,
+        stop,
+    };
+    match address {
+        Address::Ssh(ssh) => {
+            let command = SshCommand::new(ssh, &settings.access, settings.timeout);
+            let call = Registered::new(command, Arc::clone(stop));
+            fetch
+                .connect(&call.url())
+                .map_err(|error| fetch.explain(error, &call.report()))
+        }
+        Address::Http { .. } | Address::File { .. } => fetch
+            .connect(&settings.url)
+            .map_err(|error| fetch.explain(error, &SshReport::default())),
+    }
+}
+
 /// Sets libgit2's limits, which hold for the whole process, once.
 fn configure_libgit2() -> Result<(), MirrorError> {
     static CONFIGURED: Once = Once::new();
@@ -157,6 +186,15 @@ impl Fetch<'_> {
         remote.prune(None)?;
         remote.update_tips(None, RemoteUpdateFlags::empty(), AutotagOption::None, None)?;
         Ok(default.and_then(|name| name.as_str().ok().map(str::to_owned)))
+    }
+
+    /// Connects and hangs up; that lists the branches.
+    fn connect(&self, url: &str) -> Result<(), git2::Error> {
+        let mut remote = Remote::create_detached(url)?;
+        let mut proxy = ProxyOptions::new();
+        proxy.auto();
+        remote.connect_auth(Direction::Fetch, Some(self.callbacks()), Some(proxy))?;
+        remote.disconnect()
     }
 
     fn callbacks(&self) -> RemoteCallbacks<'_> {

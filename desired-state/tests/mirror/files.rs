@@ -234,3 +234,22 @@ async fn many_fetches_at_once_into_one_folder_all_succeed() {
         fetch.await.unwrap().unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_server_is_asked_without_fetching_anything() {
+    let world = World::new();
+    let mirror = world.mirror();
+    mirror.ask(AMPLE).await.unwrap();
+    let error = mirror.tip(&branch("main")).await.unwrap_err();
+    assert!(
+        matches!(error, MirrorError::NotFetchedYet { .. }),
+        "{error}"
+    );
+    std::fs::remove_dir_all(world.source()).unwrap();
+    std::fs::create_dir(world.source()).unwrap();
+    world.git(&["init", "--quiet", "--object-format=sha256"]);
+    world.git(&["commit", "--quiet", "--allow-empty", "--message", "first"]);
+    let error = mirror.ask(AMPLE).await.unwrap_err();
+    assert!(error.to_string().contains("SHA-256"), "{error}");
+    assert!(!error.is_worth_retrying());
+}

@@ -59,6 +59,10 @@ fn a_sha256_repository_is_refused_in_plain_words_and_its_deliveries_are_answered
         &daemon,
         "this is a SHA-256 repository, which neither libgit2 nor Nix can fetch yet",
     )?;
+    let checked = daemon.cli(&["check"])?;
+    assert_eq!(checked.status.code(), Some(2), "{checked:?}");
+    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert!(said.contains("this is a SHA-256 repository"), "{said}");
     let answer = Recording::read("gitea-1.26/51-push-sha256")?.send(&daemon)?;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(answer.body.contains("sha256"), "{answer:?}");
