@@ -1,4 +1,4 @@
-//! What supervisor.sh does to a host, in every shell that may be /bin/sh there.
+//! What the supervisor does to a host, in every shell that may be /bin/sh there.
 
 #![allow(
     clippy::disallowed_methods,

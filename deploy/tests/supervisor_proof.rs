@@ -1,4 +1,4 @@
-//! What a system has to prove before supervisor.sh commits it, and the end of one that does not, in every
+//! What a system has to prove before the supervisor commits it, and the end of one that does not, in every
 //! shell that may be /bin/sh on a host.
 
 #![allow(

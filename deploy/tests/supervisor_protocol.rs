@@ -1,4 +1,4 @@
-//! How supervisor.sh is started, followed, ended and cleaned up, in every shell that may be /bin/sh.
+//! How the supervisor is started, followed, ended and cleaned up, in every shell that may be /bin/sh.
 
 #![allow(
     clippy::disallowed_methods,

@@ -188,7 +188,7 @@ impl RollbackReason {
 const MAX_STEPS: usize = 50;
 
 impl ActivationReport {
-    /// Reads what `supervisor.sh wait` prints; `None` if it is not whole.
+    /// Reads what the supervisor's `wait` prints; `None` if it is not whole.
     pub(super) fn read(answer: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(answer);
         let mut report = ActivationReport {
@@ -262,7 +262,7 @@ impl ActivationReport {
 }
 
 impl ActivationVerdict {
-    /// Reads a verdict as `supervisor.sh` writes it.
+    /// Reads a verdict as the supervisor writes it.
     fn read(line: &str) -> Option<Self> {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         Some(match word {
