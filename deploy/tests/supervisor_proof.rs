@@ -72,7 +72,7 @@ fn an_acknowledged_system_is_committed_and_nothing_of_it_before() {
 fn a_system_that_nobody_acknowledges_is_rolled_back() {
     for shell in shells() {
         let host = host_that_waits(&shell, 1);
-        begin_and_await(&host);
+        assert_eq!(host.begin("switch"), "new");
         until("it goes back", || {
             host.verdict() == "rolled-back not-acknowledged"
         });
@@ -343,7 +343,7 @@ fn what_a_person_changes_meanwhile_is_theirs() {
             assert_eq!(running(&host), running_after);
         }
         // Theirs is also left alone by a rollback; what is still ours goes back.
-        let host = host_that_waits(&shell, 1);
+        let host = host_that_waits(&shell, 5);
         host.install(THEIRS, 0);
         begin_and_await(&host);
         host.link("run/current-system", THEIRS);

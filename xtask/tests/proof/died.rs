@@ -7,7 +7,7 @@ use xtask::wait::wait_until;
 use crate::scene::SOON;
 use crate::settled::{start_with, wait_until_in_sync};
 use crate::{
-    WAIT, assert_back, never_built, outcomes, places, quick, wait_for_activation,
+    WAIT, assert_back, never_built, outcomes, patient, places, quick, wait_for_activation,
     wait_for_awaiting, wait_until_clean,
 };
 
@@ -107,7 +107,7 @@ fn a_daemon_that_was_down_when_the_host_waited_tries_again() -> Result<()> {
 
 #[test]
 fn a_daemon_that_comes_back_in_time_acknowledges_what_it_began() -> Result<()> {
-    let mut scene = start_with(&["cyt-pi"], quick)?;
+    let mut scene = start_with(&["cyt-pi"], patient)?;
     let revision = scene
         .repository
         .deploy("main", "Second", &[("cyt-pi", slow("attended")?)])?;

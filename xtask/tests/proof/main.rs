@@ -40,6 +40,12 @@ fn quick(config: &mut Config) {
     config.timeouts = "connect = \"3s\"\nobserve = \"10s\"\nactivate = \"10s\"".to_owned();
 }
 
+/// The same, and hosts wait long enough for a daemon to come back on a machine that runs everything else too.
+fn patient(config: &mut Config) {
+    quick(config);
+    config.proof = "timeout = \"40s\"".to_owned();
+}
+
 /// What runs on a host, what its profile says, and what a reboot would run.
 fn places(host: &Host) -> Result<[String; 3]> {
     Ok([

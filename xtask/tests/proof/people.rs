@@ -7,8 +7,8 @@ use xtask::wait::wait_until;
 use crate::scene::{SOON, Scene, history};
 use crate::settled::{start_with, wait_until_in_sync};
 use crate::{
-    assert_back, never_built, outcomes, places, quick, wait_for_activation, wait_for_awaiting,
-    wait_for_outcome,
+    assert_back, never_built, outcomes, patient, places, quick, wait_for_activation,
+    wait_for_awaiting, wait_for_outcome,
 };
 
 /// A system that fails a unit.
@@ -104,7 +104,7 @@ fn until_awaiting(scene: &mut Scene, host: &str) -> Result<String> {
 
 #[test]
 fn a_profile_that_a_person_sets_while_the_host_waits_is_kept() -> Result<()> {
-    let mut scene = start_with(&["cyt-pi"], quick)?;
+    let mut scene = start_with(&["cyt-pi"], patient)?;
     let revision = until_awaiting(&mut scene, "cyt-pi")?;
     let theirs = scene.host().base_toplevel.clone();
     scene.host().console(&format!(
