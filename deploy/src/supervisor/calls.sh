@@ -55,10 +55,15 @@ is_awaiting() {
     [ -e "$dir/awaiting" ] && [ ! -L "$dir/decision" ] && [ ! -e "$dir/verdict" ]
 }
 
+# Whether the caller still wants to wait.
+has_time() {
+    left=$((deadline - $(now)))
+    [ "$left" -gt 0 ]
+}
+
 # block LOCK: returns when the unit lets go of it, or when the caller's time is over.
 block() {
-    left=$((deadline - $(now)))
-    [ "$left" -gt 0 ] || return 1
+    has_time || return 1
     [ ! -e "$dir/$1" ] || flock -s -w "$left" "$dir/$1" true
 }
 
@@ -67,11 +72,14 @@ block() {
 wait_for() {
     # The clock has whole seconds, so one more: late by a part of one is better than early.
     deadline=$(($(now) + $2 + 1))
-    while [ -d "$dir" ] && [ ! -e "$dir/verdict" ]; do
-        block proving || break
-        if is_awaiting && is_running "$id"; then break; fi
-        block lock || break
-        [ ! -e "$dir/verdict" ] || break
+    while [ -d "$dir" ] && [ ! -e "$dir/verdict" ] && has_time; do
+        # Not before: past `proving` before it is taken, `lock` would hide that the host awaits us.
+        if [ -d "$dir/begun" ]; then
+            block proving || break
+            if is_awaiting && is_running "$id"; then break; fi
+            block lock || break
+            [ ! -e "$dir/verdict" ] || break
+        fi
         if ! is_running "$id"; then
             if [ ! -d "$dir/begun" ] || [ -e "$dir/verdict" ]; then break; fi
             # Dead, and its end with it.
