@@ -49,6 +49,19 @@ fn kill_unit(host: &FakeHost) {
     assert!(status.unwrap().success());
 }
 
+/// A host whose unit was killed while it waited, and systemd's ending of it too.
+fn left_without_an_end(shell: &[&'static str]) -> FakeHost {
+    let host = host_that_waits(shell, 30);
+    let run = host.read("stubs/systemd-run");
+    host.program("stubs/systemd-run", &run.replace("$post\n", "true\n"));
+    begin_and_await(&host);
+    kill_unit(&host);
+    until("the unit is gone", || {
+        !host.path(&format!("units/reconcile-{ID}.service")).exists()
+    });
+    host
+}
+
 #[test]
 fn an_acknowledged_system_is_committed_and_nothing_of_it_before() {
     for shell in shells() {
@@ -85,6 +98,37 @@ fn a_system_that_nobody_acknowledges_is_rolled_back() {
         assert!(
             report.contains("\nverdict rolled-back not-acknowledged\n"),
             "{report}"
+        );
+    }
+}
+
+#[test]
+fn who_waits_before_the_unit_has_its_locks_still_sees_that_it_awaits() {
+    for shell in shells() {
+        let host = host_that_waits(&shell, 10);
+        // The unit is slow between its two locks.
+        host.program(
+            "stubs/flock",
+            "[ \"$*\" != 5 ] || sleep 1\nPATH=/usr/bin:/bin\nexec flock \"$@\"",
+        );
+        begin_and_await(&host);
+        host.call(&["acknowledge", ID, "20"]);
+        assert_eq!(host.verdict(), "done");
+    }
+}
+
+#[test]
+fn a_system_that_ran_before_is_not_rolled_back_to_itself() {
+    for shell in shells() {
+        let host = host_that_waits(&shell, 1);
+        host.link("run/current-system", NEW);
+        std::fs::create_dir(host.path(&format!("run/reconcile/{ID}"))).unwrap();
+        host.call(&["run", ID, "switch", NEW, NEW]);
+        host.call(&["ended", ID]);
+        assert_eq!(host.verdict(), "failed not-acknowledged 1");
+        assert_eq!(
+            (running(&host).as_str(), profile(&host).as_str()),
+            (NEW, OLD)
         );
     }
 }
@@ -376,7 +420,7 @@ fn whatever_moment_it_is_killed_at_the_host_ends_where_the_decision_was() {
         host.activation(
             NEW,
             &format!(
-                "if [ $1 = boot ] && [ ! -e {0}/killed ]; then : >{0}/killed; kill -9 $(cat {0}/main-pid); sleep 1000; fi\n\
+                "if [ $1 = boot ] && [ ! -e {0}/killed ]; then : >{0}/killed; kill -9 $(cat {0}/main-pid); exit 1; fi\n\
                  ln -sfn {0}{NEW} {0}/run/current-system",
                 host.root()
             ),
@@ -387,24 +431,13 @@ fn whatever_moment_it_is_killed_at_the_host_ends_where_the_decision_was() {
             (running(&host).as_str(), profile(&host).as_str()),
             (NEW, NEW)
         );
-        let _ = Command::new("pkill")
-            .args(["-f", &format!("{}/", host.root())])
-            .status();
     }
 }
 
 #[test]
 fn who_waits_for_one_that_died_with_its_end_has_it_ended() {
     for shell in shells() {
-        let host = host_that_waits(&shell, 30);
-        // systemd's own ending is killed too.
-        let stub = host.read("stubs/systemd-run");
-        host.program("stubs/systemd-run", &stub.replace("$post\n", "true\n"));
-        begin_and_await(&host);
-        kill_unit(&host);
-        until("the unit is gone", || {
-            !host.path(&format!("units/reconcile-{ID}.service")).exists()
-        });
+        let host = left_without_an_end(&shell);
         assert_eq!(
             (running(&host).as_str(), host.verdict().as_str()),
             (NEW, "")
@@ -421,14 +454,7 @@ fn who_waits_for_one_that_died_with_its_end_has_it_ended() {
 #[test]
 fn what_an_earlier_deployment_left_unfinished_is_ended_before_a_new_one_begins() {
     for shell in shells() {
-        let host = host_that_waits(&shell, 30);
-        let stub = host.read("stubs/systemd-run");
-        host.program("stubs/systemd-run", &stub.replace("$post\n", "true\n"));
-        begin_and_await(&host);
-        kill_unit(&host);
-        until("the unit is gone", || {
-            !host.path(&format!("units/reconcile-{ID}.service")).exists()
-        });
+        let host = left_without_an_end(&shell);
         // The next one was decided on what the host ran then, which is proven no more than before.
         std::fs::create_dir(host.path("run/reconcile/d-87654321")).unwrap();
         host.call(&["run", "d-87654321", "switch", NEW, NEW]);

@@ -54,9 +54,12 @@ go_back() {
         finish "rollback-failed $failed $cause"
     elif [ -n "$kept" ]; then
         finish "changed-meanwhile $kept"
-    elif [ "$observed" = "$new" ] && [ "${cause#failed}" != "$cause" ]; then
-        # It ran this system before: there is nothing to go back to.
-        finish "$cause"
+    elif [ "$observed" = "$new" ]; then
+        # It ran this system before: there is nothing to go back to, and nothing to keep away from it.
+        case $cause in
+        failed*) finish "$cause" ;;
+        *) finish "failed ${cause%% *} 1" ;;
+        esac
     else
         finish "rolled-back $cause"
     fi
