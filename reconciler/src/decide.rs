@@ -271,10 +271,7 @@ pub fn decide(situation: &Situation<'_>, now: Timestamp) -> Decision {
             outcome: outcome.clone(),
         });
     }
-    if !situation.braked_by.is_empty()
-        && !insistence.is_a_persons()
-        && situation.action.changes_host()
-    {
+    if !situation.braked_by.is_empty() && !insistence.is_a_persons() {
         return wait(Why::Braked {
             by: situation.braked_by.to_vec(),
         });

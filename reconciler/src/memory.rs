@@ -208,6 +208,10 @@ impl Memory {
         self.broken_activation = other.broken_activation;
         self.done_once = other.done_once;
         self.leftovers = other.leftovers;
+        // What could not stay is a fact; that another system stayed lifts only its own quarantine.
+        if other.quarantine.is_some() {
+            self.quarantine = other.quarantine;
+        }
     }
 
     /// Writes down whether the host differs from what is wanted. One that does not has got over
