@@ -12,7 +12,7 @@ mod proof;
 mod report;
 
 pub use id::{DeploymentId, DeploymentIdError};
-pub use proof::{HostProbe, OnDegraded, Proof};
+pub use proof::{FromOutside, HostProbe, OnDegraded, Proof};
 pub use report::{ActivationReport, ActivationVerdict, RollbackReason, Step};
 
 use std::time::Duration;
@@ -165,22 +165,29 @@ pub async fn wait(
         id,
         timeout,
         "wait",
+        None,
         "waiting for the activation",
     )
     .await
 }
 
-/// Tells the host that a login works, and waits on as [`wait`] does. To prove anything, `connection`
-/// must have been made after [`wait`] came back with [`ActivationVerdict::Awaiting`].
+/// Tells the host that a login works, and how everything looks from here, and waits on as [`wait`] does.
+/// To prove anything, `connection` must have been made after [`wait`] came back with
+/// [`ActivationVerdict::Awaiting`].
 ///
 /// It may come too late: the host has decided by then, and the report tells. Harmless to repeat.
 pub async fn acknowledge(
     connection: &Connection,
     id: &DeploymentId,
+    looks: &FromOutside,
     timeout: Duration,
 ) -> Result<ActivationReport, ActivateError> {
     let step = "acknowledging the activation";
-    follow(connection, id, timeout, "acknowledge", step).await
+    let failed = match looks {
+        FromOutside::Good => None,
+        FromOutside::Failed { probe } => Some(proof::plain_name(probe)),
+    };
+    follow(connection, id, timeout, "acknowledge", failed, step).await
 }
 
 async fn follow(
@@ -188,6 +195,7 @@ async fn follow(
     id: &DeploymentId,
     timeout: Duration,
     verb: &str,
+    more: Option<String>,
     step: &'static str,
 ) -> Result<ActivationReport, ActivateError> {
     let deadline = Instant::now() + timeout;
@@ -196,7 +204,9 @@ async fn follow(
             .saturating_duration_since(Instant::now())
             .min(ONE_WAIT);
         let seconds = this_time.as_secs_f64().ceil().to_string();
-        let command = supervisor(&[verb, id.as_str(), &seconds])
+        let mut words = vec![verb, id.as_str(), &seconds];
+        words.extend(more.as_deref());
+        let command = supervisor(&words)
             .timeout(this_time + WAIT_SLACK)
             .output_limit(REPORT_LIMIT);
         let completed = run(connection, command, step).await?;

@@ -217,6 +217,17 @@ async fn an_activation_goes_on_while_the_network_is_cut() {
 
 #[tokio::test]
 async fn whenever_a_start_is_cut_off_a_second_one_makes_it_exactly_one() {
+    cut_starts(10).await;
+}
+
+#[tokio::test]
+#[ignore = "long"]
+async fn a_start_that_is_cut_off_at_forty_instants_is_one_activation_each_time() {
+    cut_starts(40).await;
+}
+
+/// So many instants of the 60 ms that a start takes.
+async fn cut_starts(instants: usize) {
     let Some(host) = Host::lease("spare") else {
         return;
     };
@@ -225,28 +236,28 @@ async fn whenever_a_start_is_cut_off_a_second_one_makes_it_exactly_one() {
     let connection = connections.reach(&destinations, LIMIT).await.unwrap();
     let old = running(&connection).await;
     let new = host.build(|_| {});
-    for (count, milliseconds) in (1..).zip((0..60).step_by(3)) {
+    for (count, microseconds) in (1..).zip((0..60_000).step_by(60_000 / instants)) {
         let request = request(Action::DryActivate, &new, &old);
         let connection = connections.reach(&destinations, LIMIT).await.unwrap();
         let (first, ()) = tokio::join!(start(&connection, &request), async {
-            tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+            tokio::time::sleep(Duration::from_micros(microseconds)).await;
             host.kill_masters();
         });
         drop(connection);
         let connection = connections.reach(&destinations, LIMIT).await.unwrap();
         let second = start(&connection, &request).await.unwrap();
-        println!("cut after {milliseconds} ms: {first:?}, then {second:?}");
+        println!("cut after {microseconds} µs: {first:?}, then {second:?}");
         let report = wait(&connection, &request.id, LIMIT).await.unwrap();
         assert_eq!(
             report.verdict,
             ActivationVerdict::Done,
-            "cut after {milliseconds} ms: {report:?}"
+            "cut after {microseconds} µs: {report:?}"
         );
         assert!(report.output_tail.contains("would restart"), "{report:?}");
         assert_eq!(
             host.begun("dry-activate", &new),
             count,
-            "cut after {milliseconds} ms"
+            "cut after {microseconds} µs"
         );
         clean_up(&connection, &request.id).await.unwrap();
     }

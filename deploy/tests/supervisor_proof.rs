@@ -21,27 +21,6 @@ use std::sync::Barrier;
 
 use fakehost::{FakeHost, ID, NEW, OLD, shells, until};
 
-/// A host that waits so long for an acknowledgement.
-fn host_that_waits(shell: &[&'static str], seconds: u32) -> FakeHost {
-    let mut host = FakeHost::new(shell);
-    host.plan(&format!("acknowledge_seconds={seconds}"));
-    host
-}
-
-fn profile(host: &FakeHost) -> String {
-    host.target("nix/var/nix/profiles/system")
-}
-
-fn running(host: &FakeHost) -> String {
-    host.target("run/current-system")
-}
-
-fn begin_and_await(host: &FakeHost) {
-    assert_eq!(host.begin("switch"), "new");
-    let report = host.call(&["wait", ID, "20"]);
-    assert!(report.contains("\nverdict awaiting\n"), "{report}");
-}
-
 /// Kills the unit's main process and all its children, as a whole cgroup.
 fn kill_unit(host: &FakeHost) {
     let group = format!("-{}", host.read("main-pid").trim());
@@ -51,10 +30,10 @@ fn kill_unit(host: &FakeHost) {
 
 /// A host whose unit was killed while it waited, and systemd's ending of it too.
 fn left_without_an_end(shell: &[&'static str]) -> FakeHost {
-    let host = host_that_waits(shell, 30);
+    let host = FakeHost::that_waits(shell, 30);
     let run = host.read("stubs/systemd-run");
     host.program("stubs/systemd-run", &run.replace("$post\n", "true\n"));
-    begin_and_await(&host);
+    host.begin_and_await();
     kill_unit(&host);
     until("the unit is gone", || {
         !host.path(&format!("units/reconcile-{ID}.service")).exists()
@@ -65,16 +44,16 @@ fn left_without_an_end(shell: &[&'static str]) -> FakeHost {
 #[test]
 fn an_acknowledged_system_is_committed_and_nothing_of_it_before() {
     for shell in shells() {
-        let host = host_that_waits(&shell, 30);
-        begin_and_await(&host);
+        let host = FakeHost::that_waits(&shell, 30);
+        host.begin_and_await();
         assert_eq!(
-            (running(&host).as_str(), profile(&host).as_str()),
+            (host.running().as_str(), host.profile().as_str()),
             (NEW, OLD)
         );
         let report = host.call(&["acknowledge", ID, "20"]);
         assert!(report.starts_with("acknowledgement given\n"), "{report}");
         assert!(report.contains("\nverdict done\n"), "{report}");
-        assert_eq!(profile(&host), NEW);
+        assert_eq!(host.profile(), NEW);
         // Said once more, it is still true.
         let report = host.call(&["acknowledge", ID, "20"]);
         assert!(report.starts_with("acknowledgement given\n"), "{report}");
@@ -84,13 +63,13 @@ fn an_acknowledged_system_is_committed_and_nothing_of_it_before() {
 #[test]
 fn a_system_that_nobody_acknowledges_is_rolled_back() {
     for shell in shells() {
-        let host = host_that_waits(&shell, 1);
+        let host = FakeHost::that_waits(&shell, 1);
         assert_eq!(host.begin("switch"), "new");
         until("it goes back", || {
             host.verdict() == "rolled-back not-acknowledged"
         });
         assert_eq!(
-            (running(&host).as_str(), profile(&host).as_str()),
+            (host.running().as_str(), host.profile().as_str()),
             (OLD, OLD)
         );
         let report = host.call(&["acknowledge", ID, "20"]);
@@ -105,13 +84,13 @@ fn a_system_that_nobody_acknowledges_is_rolled_back() {
 #[test]
 fn who_waits_before_the_unit_has_its_locks_still_sees_that_it_awaits() {
     for shell in shells() {
-        let host = host_that_waits(&shell, 10);
+        let host = FakeHost::that_waits(&shell, 10);
         // The unit is slow between its two locks.
         host.program(
             "stubs/flock",
             "[ \"$*\" != 5 ] || sleep 1\nPATH=/usr/bin:/bin\nexec flock \"$@\"",
         );
-        begin_and_await(&host);
+        host.begin_and_await();
         host.call(&["acknowledge", ID, "20"]);
         assert_eq!(host.verdict(), "done");
     }
@@ -120,14 +99,14 @@ fn who_waits_before_the_unit_has_its_locks_still_sees_that_it_awaits() {
 #[test]
 fn a_system_that_ran_before_is_not_rolled_back_to_itself() {
     for shell in shells() {
-        let host = host_that_waits(&shell, 1);
+        let host = FakeHost::that_waits(&shell, 1);
         host.link("run/current-system", NEW);
         std::fs::create_dir(host.path(&format!("run/reconcile/{ID}"))).unwrap();
         host.call(&["run", ID, "switch", NEW, NEW]);
         host.call(&["ended", ID]);
         assert_eq!(host.verdict(), "failed not-acknowledged 1");
         assert_eq!(
-            (running(&host).as_str(), profile(&host).as_str()),
+            (host.running().as_str(), host.profile().as_str()),
             (NEW, OLD)
         );
     }
@@ -136,7 +115,7 @@ fn a_system_that_ran_before_is_not_rolled_back_to_itself() {
 #[test]
 fn an_acknowledgement_that_comes_before_its_time_does_not_count() {
     for shell in shells() {
-        let host = host_that_waits(&shell, 1);
+        let host = FakeHost::that_waits(&shell, 1);
         host.activation(
             NEW,
             &format!(
@@ -172,7 +151,7 @@ fn race(attempts: u64) {
     let (mut given, mut late) = (0, 0);
     for attempt in 0..attempts {
         for shell in shells() {
-            let host = host_that_waits(&shell, 1);
+            let host = FakeHost::that_waits(&shell, 1);
             assert_eq!(host.begin("switch"), "new");
             until("it waits", || {
                 host.path(&format!("run/reconcile/{ID}/awaiting")).exists()
@@ -213,7 +192,7 @@ fn race(attempts: u64) {
             }
             let expected = if verdict == "done" { NEW } else { OLD };
             assert_eq!(
-                (running(&host).as_str(), profile(&host).as_str()),
+                (host.running().as_str(), host.profile().as_str()),
                 (expected, expected)
             );
             if verdict == "done" {
@@ -224,70 +203,6 @@ fn race(attempts: u64) {
         }
     }
     println!("{given} given, {late} late");
-}
-
-#[test]
-fn a_unit_that_newly_fails_sends_it_back_unless_it_does_not_matter_or_is_to_be_kept() {
-    for shell in shells() {
-        let fails = |plan: &str| {
-            let mut host = FakeHost::new(&shell);
-            host.plan(plan);
-            host.write("failed", "old.service loaded failed failed X\n");
-            host.activation(
-                NEW,
-                &format!(
-                    "[ $1 = boot ] && exit 0\nln -sfn {0}{NEW} {0}/run/current-system\n\
-                     echo 'new.service loaded failed failed X' >>{0}/failed\nexit 4",
-                    host.root()
-                ),
-            );
-            let verdict = host.deploy("switch");
-            (verdict, running(&host))
-        };
-        assert_eq!(
-            fails(""),
-            ("rolled-back degraded new.service".into(), OLD.into())
-        );
-        assert_eq!(fails("on_degraded=keep"), ("degraded".into(), NEW.into()));
-        assert_eq!(
-            fails("ignored_units='x.service\nnew.service'"),
-            ("degraded".into(), NEW.into())
-        );
-    }
-}
-
-#[test]
-fn a_probe_is_tried_as_often_as_it_may_be_and_then_sends_it_back() {
-    for shell in shells() {
-        let probed = |command: &str, on_degraded: &str| {
-            let mut host = FakeHost::new(&shell);
-            host.plan(&format!(
-                "on_degraded={on_degraded}\nprobes() {{\n probe web 3 0 5 sh -c '{}' || return 1\n}}",
-                command.replace('@', &host.root())
-            ));
-            let verdict = host.deploy("switch");
-            let tries = host.read("tries").lines().count();
-            (verdict, tries, running(&host))
-        };
-        let third_time = "echo x >>@/tries; [ $(wc -l <@/tries) = 3 ]";
-        assert_eq!(
-            probed(third_time, "rollback"),
-            ("done".into(), 3, NEW.into())
-        );
-        let never = "echo x >>@/tries; exit 1";
-        assert_eq!(
-            probed(never, "rollback"),
-            ("rolled-back probe web".into(), 3, OLD.into())
-        );
-        assert_eq!(probed(never, "keep"), ("degraded".into(), 3, NEW.into()));
-        let hangs = "echo x >>@/tries; [ $(wc -l <@/tries) = 2 ] || sleep 1000";
-        let mut host = FakeHost::new(&shell);
-        host.plan(&format!(
-            "probes() {{\n probe web 3 0 1 sh -c '{}' || return 1\n}}",
-            hangs.replace('@', &host.root())
-        ));
-        assert_eq!(host.deploy("switch"), "done");
-    }
 }
 
 #[test]
@@ -303,7 +218,7 @@ fn an_activation_that_takes_too_long_is_ended_and_undone() {
             ),
         );
         assert_eq!(host.deploy("switch"), "rolled-back timed-out test");
-        assert_eq!(running(&host), OLD);
+        assert_eq!(host.running(), OLD);
     }
 }
 
@@ -320,7 +235,7 @@ fn a_commit_that_fails_puts_profile_boot_entry_and_system_back() {
         );
         assert_eq!(host.deploy("switch"), "rolled-back failed boot 1");
         assert_eq!(
-            (running(&host).as_str(), profile(&host).as_str()),
+            (host.running().as_str(), host.profile().as_str()),
             (OLD, OLD)
         );
         let calls = host.calls();
@@ -352,7 +267,7 @@ fn a_rollback_that_fails_is_told_as_that_with_both_reasons() {
             host.deploy("switch"),
             "rollback-failed restore 2 failed test 2"
         );
-        assert_eq!(running(&host), NEW);
+        assert_eq!(host.running(), NEW);
     }
 }
 
@@ -374,25 +289,25 @@ fn what_a_person_changes_meanwhile_is_theirs() {
                 "changed-meanwhile the running system, to ",
             ),
         ] {
-            let host = host_that_waits(&shell, 30);
+            let host = FakeHost::that_waits(&shell, 30);
             host.install(THEIRS, 0);
-            begin_and_await(&host);
+            host.begin_and_await();
             host.link(link, THEIRS);
             let report = host.call(&["acknowledge", ID, "20"]);
             assert!(
                 report.contains(&format!("\nverdict {said}{THEIRS}\n")),
                 "{report}"
             );
-            assert_eq!(profile(&host), profile_after);
-            assert_eq!(running(&host), running_after);
+            assert_eq!(host.profile(), profile_after);
+            assert_eq!(host.running(), running_after);
         }
         // Theirs is also left alone by a rollback; what is still ours goes back.
-        let host = host_that_waits(&shell, 5);
+        let host = FakeHost::that_waits(&shell, 5);
         host.install(THEIRS, 0);
-        begin_and_await(&host);
+        host.begin_and_await();
         host.link("run/current-system", THEIRS);
         until("it ends", || !host.verdict().is_empty());
-        assert_eq!(running(&host), THEIRS);
+        assert_eq!(host.running(), THEIRS);
         assert!(
             host.verdict()
                 .starts_with("changed-meanwhile the running system")
@@ -404,14 +319,14 @@ fn what_a_person_changes_meanwhile_is_theirs() {
 fn whatever_moment_it_is_killed_at_the_host_ends_where_the_decision_was() {
     for shell in shells() {
         // Before anybody decided: back.
-        let host = host_that_waits(&shell, 30);
-        begin_and_await(&host);
+        let host = FakeHost::that_waits(&shell, 30);
+        host.begin_and_await();
         kill_unit(&host);
         until("it goes back", || {
             host.verdict() == "rolled-back interrupted signal"
         });
         assert_eq!(
-            (running(&host).as_str(), profile(&host).as_str()),
+            (host.running().as_str(), host.profile().as_str()),
             (OLD, OLD)
         );
 
@@ -428,7 +343,7 @@ fn whatever_moment_it_is_killed_at_the_host_ends_where_the_decision_was() {
         assert_eq!(host.begin("switch"), "new");
         until("the commit is finished", || host.verdict() == "done");
         assert_eq!(
-            (running(&host).as_str(), profile(&host).as_str()),
+            (host.running().as_str(), host.profile().as_str()),
             (NEW, NEW)
         );
     }
@@ -439,7 +354,7 @@ fn who_waits_for_one_that_died_with_its_end_has_it_ended() {
     for shell in shells() {
         let host = left_without_an_end(&shell);
         assert_eq!(
-            (running(&host).as_str(), host.verdict().as_str()),
+            (host.running().as_str(), host.verdict().as_str()),
             (NEW, "")
         );
         let report = host.call(&["wait", ID, "20"]);
@@ -447,7 +362,7 @@ fn who_waits_for_one_that_died_with_its_end_has_it_ended() {
             report.contains("\nverdict rolled-back interrupted unknown\n"),
             "{report}"
         );
-        assert_eq!(running(&host), OLD);
+        assert_eq!(host.running(), OLD);
     }
 }
 
@@ -462,7 +377,7 @@ fn what_an_earlier_deployment_left_unfinished_is_ended_before_a_new_one_begins()
         let next = host.read("run/reconcile/d-87654321/verdict");
         assert_eq!(next, format!("observed-changed {OLD}\n"));
         assert_eq!(
-            (running(&host).as_str(), profile(&host).as_str()),
+            (host.running().as_str(), host.profile().as_str()),
             (OLD, OLD)
         );
     }

@@ -18,6 +18,7 @@ use crate::brake;
 use crate::clock;
 use crate::desired::{Desired, Standing};
 use crate::metrics::Phase;
+use crate::outside;
 use crate::pass::Pass;
 use crate::proof;
 use crate::repository::words;
@@ -229,7 +230,8 @@ async fn ask(
     let report = deploy::wait(&connection, id, left).await?;
     if report.verdict == ActivationVerdict::Awaiting {
         let fresh = proof::log_in(pass, &deployment.destination).await?;
-        let report = deploy::acknowledge(&fresh, id, left).await?;
+        let looks = outside::look(&pass.config.proof).await;
+        let report = deploy::acknowledge(&fresh, id, &looks, left).await?;
         let observation = deploy::observe(&fresh, timeouts.observe).await?;
         return Ok((fresh, report, observation));
     }

@@ -40,7 +40,7 @@ pub use locate::{LocateError, locate};
 pub use mistake::{Mistakes, Origin, Place, Remark, Warnings};
 pub use named::{NamedPath, PathRole};
 pub use parse::{Loaded, load, parse};
-pub use proof::{Acknowledge, ProbeConfig, ProbeKind, ProofConfig};
+pub use proof::{Acknowledge, ProbeConfig, ProbeKind, ProofConfig, Viewpoint};
 pub use secrets::{LoadSecretsError, load_secrets};
 pub use source::Source;
 pub use watch::{Change, WatchSettings, watch};

@@ -191,6 +191,15 @@ pub fn drift(action: Action, wanted: &Toplevel, observed: &Observation, memory: 
     if there { Drift::InSync } else { Drift::Drifted }
 }
 
+/// Why a host is left alone where another machine answers under its name.
+pub fn another_machine(memory: &Memory, observed: &Observation) -> Option<Why> {
+    let expected = memory.other_machine(observed)?;
+    Some(Why::AnotherMachine {
+        expected: expected.into(),
+        found: observed.machine_id.clone(),
+    })
+}
+
 /// What to do about a host now.
 pub fn decide(situation: &Situation<'_>, now: Timestamp) -> Decision {
     let Situation {
@@ -208,13 +217,8 @@ pub fn decide(situation: &Situation<'_>, now: Timestamp) -> Decision {
             });
         }
     };
-    if let Some(observed) = observed
-        && let Some(expected) = memory.other_machine(observed)
-    {
-        return wait(Why::AnotherMachine {
-            expected: expected.into(),
-            found: observed.machine_id.clone(),
-        });
+    if let Some(why) = observed.and_then(|observed| another_machine(memory, observed)) {
+        return wait(why);
     }
     if let Some(wanted) = situation.wanted {
         let drift = match observed {

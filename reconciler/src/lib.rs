@@ -32,6 +32,7 @@ pub mod logging;
 pub mod memory;
 pub mod metrics;
 pub mod orders;
+pub mod outside;
 pub mod pass;
 pub mod plan;
 pub mod progress;

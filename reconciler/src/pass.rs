@@ -285,16 +285,12 @@ impl Pass {
         }
         let is_other = |seen: &Seen| memory.other_machine(&seen.observation).is_some();
         let is_other = seen.as_ref().is_ok_and(is_other);
+        self.note_seen(memory, &seen);
         if !is_other {
-            self.note_seen(memory, &seen);
             self.sweep(memory, &seen).await;
             self.note_drift(desired, memory, &seen).await?;
         }
         let decision = self.decide(desired, memory, &seen).await?;
-        if is_other {
-            // What another machine says of itself is nothing that we know of this host.
-            self.note_seen(memory, &Err(Unseen(decision.to_string())));
-        }
         let mut report = self.report(decision.clone());
         report.revision = Some(revision.clone());
         if let (Decision::Deploy { .. }, Some(evaluated)) = (&decision, evaluated) {

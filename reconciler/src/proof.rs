@@ -6,24 +6,32 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use deploy::{Connection, Destination, HostProbe, Proof, SshError};
 
-use crate::config::{Acknowledge, ProbeConfig, ProbeKind, ProofConfig};
+use crate::config::{Acknowledge, ProbeConfig, ProbeKind, ProofConfig, Viewpoint};
+use crate::outside;
 use crate::pass::Pass;
 
 /// What the host is told.
 pub fn of_config(config: &ProofConfig) -> Proof {
     Proof {
         acknowledge: match config.acknowledge {
-            Acknowledge::SameRoute | Acknowledge::EveryRoute => Some(config.timeout),
+            Acknowledge::SameRoute | Acknowledge::EveryRoute => {
+                Some(config.timeout + outside::limit(config))
+            }
             Acknowledge::No => None,
         },
         settle: config.settle,
         on_degraded: config.on_degraded,
         ignored_units: config.ignored_units.clone(),
-        probes: config.probes.iter().map(probe).collect(),
+        probes: config
+            .probes
+            .iter()
+            .filter(|probe| probe.from == Viewpoint::Host)
+            .map(probe)
+            .collect(),
     }
 }
 
-/// Every probe is a command of the host, with programs that every NixOS has (nixpkgs,
+/// Every probe that looks from the host is a command there, with programs that every NixOS has (nixpkgs,
 /// nixos/modules/config/system-path.nix).
 fn probe(config: &ProbeConfig) -> HostProbe {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();

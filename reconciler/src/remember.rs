@@ -9,16 +9,24 @@ use crate::activation::clean_up;
 use crate::attempt::Ended;
 use crate::clock;
 use crate::config::Availability;
-use crate::decide::drift;
+use crate::decide::{another_machine, drift};
 use crate::desired::Desired;
 use crate::memory::{Drift, Jitter, Memory};
 use crate::pass::{Pass, Seen, Unseen};
 use crate::status;
 
 impl Pass {
-    /// Writes down what the host said, or that it said nothing, and logs the change.
+    /// Writes down what the host said, or that it said nothing, and logs the change. What another
+    /// machine says of itself is nothing that we know of this host.
     pub fn note_seen(&self, memory: &mut Memory, seen: &Result<Seen, Unseen>) {
         let host = &self.host;
+        let seen = match seen {
+            Ok(seen) => match another_machine(memory, &seen.observation) {
+                Some(why) => Err(Unseen(why.to_string())),
+                None => Ok(seen),
+            },
+            Err(unseen) => Err(unseen.clone()),
+        };
         match seen {
             Ok(seen) => {
                 if memory.unreachable.is_some() {
@@ -37,7 +45,7 @@ impl Pass {
                         }
                     }
                 }
-                memory.unreachable = Some(detail.clone());
+                memory.unreachable = Some(detail);
             }
         }
     }

@@ -57,6 +57,8 @@ pub struct System {
     pub hang: Option<Hang>,
     /// How long the activation takes between stopping and starting units, in seconds.
     pub seconds: u32,
+    /// How long the marker unit takes to start, in seconds.
+    pub start_seconds: u32,
     /// What the new system does to the way in.
     pub cut: Option<Cut>,
     /// What becomes of the marker unit.
@@ -130,6 +132,8 @@ pub enum Cut {
     Firewall,
     /// sshd stopped and masked; open sessions live on.
     Sshd,
+    /// sshd restarted, as when its configuration changes. The way in stays.
+    Restart,
     /// Our keys removed: open connections live on, a new login is refused.
     Keys,
 }
@@ -162,6 +166,7 @@ impl System {
             lock: Lock::Wait,
             hang: None,
             seconds: 0,
+            start_seconds: 0,
             cut: None,
             marker: Marker::Starts,
         }
@@ -204,11 +209,12 @@ impl System {
         };
         format!(
             "# Read by activate and switch-to-configuration; shell assignments.\nexit_code={exit_code}\nexit_on='{}'\n\
-             lock={}\nhang={}\nseconds={}\ncut={}\nmarker={}\n",
+             lock={}\nhang={}\nseconds={}\nstart_seconds={}\ncut={}\nmarker={}\n",
             self.exit_on,
             word(self.lock),
             self.hang.map_or("no".to_owned(), word),
             self.seconds,
+            self.start_seconds,
             self.cut.map_or("none".to_owned(), word),
             match self.marker {
                 Marker::Starts => "start",

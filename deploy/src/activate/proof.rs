@@ -32,6 +32,18 @@ pub enum OnDegraded {
     Keep,
 }
 
+/// How a new system looks to those who reach it over the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FromOutside {
+    /// Everything that was tried works.
+    Good,
+    /// Something does not.
+    Failed {
+        /// The probe that failed, named as in [`HostProbe::name`].
+        probe: String,
+    },
+}
+
 /// A command that has to end with 0 on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostProbe {
@@ -104,7 +116,7 @@ impl Proof {
             let _ = writeln!(
                 plan,
                 "    probe {} {} {} {} {} || return 1",
-                shell_quoted(&probe.plain_name()),
+                shell_quoted(&plain_name(&probe.name)),
                 probe.attempts.max(1),
                 seconds(probe.pause),
                 seconds(probe.timeout).max(1),
@@ -117,18 +129,17 @@ impl Proof {
 }
 
 impl HostProbe {
-    /// One word, because a line of the supervisor's has spaces between its words.
-    fn plain_name(&self) -> String {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        self.name
-            .chars()
-            .map(|c| if is_plain(c) { c } else { '-' })
-            .collect()
-    }
-
     fn limit(&self) -> Duration {
         (self.timeout.max(Duration::from_secs(1)) + self.pause) * self.attempts.max(1)
     }
+}
+
+/// One word, because a line of the supervisor's has spaces between its words.
+pub(super) fn plain_name(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    name.chars()
+        .map(|c| if is_plain(c) { c } else { '-' })
+        .collect()
 }
 
 /// Whole seconds, rounded up: what was asked for is not cut short.

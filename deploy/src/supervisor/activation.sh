@@ -70,6 +70,7 @@ prepare() {
     old_generation=$(readlink "$profile")
     printf '%s\n' "$action" "$new" "$observed" "$old_profile" "$old_generation" >"$dir/systems"
     failed_units >"$dir/failed-before"
+    ailments >"$dir/ailing-before"
 }
 
 # activate: runs switch-to-configuration and reads its exit code.
@@ -148,9 +149,23 @@ $unit
     done
 }
 
-# Whether units that fail, or probes, send the host back.
-goes_back() {
-    [ "$on_degraded" != keep ]
+# ailments: what no host does well with, one a line, by the names that a probe of it would have.
+ailments() {
+    # systemctl(1): the rescue or emergency target is active.
+    [ "$(systemctl is-system-running 2>/dev/null)" != maintenance ] || say is-system-running
+    # A host without one of them has the two others.
+    stat -f -c '%n %a %S' "$root/" "$root/boot" "$root/nix" 2>/dev/null | while read -r place blocks size; do
+        [ "$((blocks * size / 1048576))" -ge "$FREE_MEBIBYTES" ] || say "free-space:${place#"$root"}"
+    done
+}
+
+# amiss REASON: what sends the host back, unless a degraded system is to be kept.
+amiss() {
+    if [ "$on_degraded" = keep ]; then
+        degraded=yes
+    else
+        give_up "$*"
+    fi
 }
 
 # probe NAME ATTEMPTS PAUSE TIMEOUT COMMAND…: one thing that has to succeed on the host; the times
@@ -161,12 +176,8 @@ probe() {
     while ! step "probe:$what" timeout -s KILL "$limit" "$@"; do
         attempts=$((attempts - 1))
         if [ "$attempts" -le 0 ]; then
-            if goes_back; then
-                give_up "probe $what"
-                return 1
-            fi
-            degraded=yes
-            return 0
+            amiss "probe $what"
+            return
         fi
         sleep "$pause"
     done
@@ -175,13 +186,9 @@ probe() {
 prove() {
     if [ "$settle_seconds" != 0 ]; then step settle sleep "$settle_seconds"; fi
     newly=$(newly_failed | tr '\n' ' ')
-    if [ -n "$newly" ]; then
-        degraded=yes
-        if goes_back; then
-            give_up "degraded ${newly% }"
-            return 1
-        fi
-    fi
+    if [ -n "$newly" ]; then amiss "degraded ${newly% }" || return 1; fi
+    ailing=$(ailments | grep -vxFf "$dir/ailing-before" | head -n 1)
+    if [ -n "$ailing" ]; then amiss "probe $ailing" || return 1; fi
     probes && await_acknowledgement
 }
 
@@ -195,16 +202,21 @@ await_acknowledgement() {
     timeout "$acknowledge_seconds" head -c 1 <&6 >/dev/null 8>&- 9>&-
     exec 6>&-
     decide
-    if [ "$decision" = acknowledged ]; then
+    case $decision in
+    acknowledged) note 'end acknowledge 0' ;;
+    probe*)
         note 'end acknowledge 0'
-    else
+        amiss "$decision"
+        ;;
+    *)
         note 'end acknowledge 1'
         give_up not-acknowledged
-    fi
+        ;;
+    esac
 }
 
-# decide: whoever makes the link has decided, the acknowledgement or the clock; a file that is made
-# and looked at would let both.
+# decide: whoever makes the link has decided, the caller or the clock; a file that is made and looked
+# at would let both.
 decide() {
     ln -s expired "$dir/decision" 2>/dev/null
     decision=$(readlink "$dir/decision")

@@ -2,7 +2,8 @@
 #
 #   start ID ACTION NEW OBSERVED SECONDS   start the unit reconcile-ID, unless that was done before
 #   wait ID SECONDS                        wait for the verdict, or until the caller has to acknowledge
-#   acknowledge ID SECONDS                 say that a login works, then wait for the verdict
+#   acknowledge ID SECONDS [PROBE]         say that a login works, and which probe of the caller's
+#                                          failed if one did, then wait for the verdict
 #   clean ID                               remove what an ended deployment left
 #
 # and what the unit itself runs: run ID ACTION NEW OBSERVED, ended ID, end ID.
@@ -107,13 +108,15 @@ take_up() {
 }
 
 acknowledge() {
+    said=acknowledged
+    [ -z "${3:-}" ] || said="probe $3"
     if [ ! -e "$dir/awaiting" ]; then
         echo 'acknowledgement early'
-    elif ln -s acknowledged "$dir/decision" 2>/dev/null; then
+    elif ln -s "$said" "$dir/decision" 2>/dev/null; then
         # Opened for reading too, so that this does not block when nobody listens any more.
         { printf a >&6; } 6<>"$dir/bell"
         echo 'acknowledgement given'
-    elif [ "$(readlink "$dir/decision")" = acknowledged ]; then
+    elif [ "$(readlink "$dir/decision")" = "$said" ]; then
         echo 'acknowledgement given'
     else
         echo 'acknowledgement late'

@@ -38,7 +38,11 @@ end() {
 is_decided() {
     if [ -e "$dir/awaiting" ]; then
         decide
-        [ "$decision" = acknowledged ]
+        case $decision in
+        acknowledged) ;;
+        probe*) amiss "$decision" ;;
+        *) return 1 ;;
+        esac
     else
         [ -e "$dir/committing" ]
     fi

@@ -9,11 +9,12 @@
 #   systems        what is activated and what ran before, for whoever ends it
 #   activating, committing   made before the first change to the running system, and to the boot default
 #   awaiting, bell made when an acknowledgement is waited for, and what rings when it has come
-#   decision       a link made once: `acknowledged` or `expired`, whoever came first
+#   decision       a link made once: `acknowledged`, `probe NAME` or `expired`, whoever came first
 #   reason         why it cannot stay, as in `rolled-back`
 #   steps          "TIME begin STEP", "TIME end STEP CODE"
 #   output         what the steps printed
 #   failed-before, failed-units   the units that were failed at first and at the end, one a line
+#   ailing-before  what else was wrong at first, see `ailments`
 #   verdict        made once, last:
 #                    done | degraded
 #                    | refused WHY | failed STEP CODE | locked HOLDER | observed-changed RUNNING
@@ -28,6 +29,8 @@ profile=$profiles/system
 gcroots=$root/nix/var/nix/gcroots/reconcile
 # How much of the output a report has at its end, in bytes.
 OUTPUT_TAIL=16384
+# With less than this left on a file system, in MiB, a host fails in ways that nobody foresees.
+FREE_MEBIBYTES=16
 # How long a start waits for another, in seconds; starting a unit takes a tenth of one.
 START_SECONDS=20
 # How long the end of a killed unit waits for another deployment to let go, in seconds.

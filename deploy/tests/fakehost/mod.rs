@@ -95,6 +95,13 @@ impl FakeHost {
         host
     }
 
+    /// A host that waits so long for an acknowledgement.
+    pub fn that_waits(shell: &[&'static str], seconds: u32) -> Self {
+        let mut host = Self::new(shell);
+        host.plan(&format!("acknowledge_seconds={seconds}"));
+        host
+    }
+
     /// What the new system has to prove: more lines of the plan.
     pub fn plan(&mut self, lines: &str) {
         self.plan = format!("{PLAN}{lines}\n");
@@ -177,7 +184,7 @@ impl FakeHost {
                 "case $1 in\n\
                  show) for unit; do :; done; cat {root}/units/$unit 2>/dev/null || echo inactive ;;\n\
                  list-units) cat {root}/failed 2>/dev/null ;;\n\
-                 is-system-running) echo degraded; exit 1 ;;\n\
+                 is-system-running) cat {root}/state 2>/dev/null || echo degraded; exit 1 ;;\n\
                  reset-failed) rm -f {root}/units/$2 ;;\n\
                  esac"
             ),
@@ -279,6 +286,23 @@ impl FakeHost {
         self.read(&format!("run/reconcile/{ID}/verdict"))
             .trim()
             .to_owned()
+    }
+
+    /// What the profile names.
+    pub fn profile(&self) -> String {
+        self.target("nix/var/nix/profiles/system")
+    }
+
+    /// What runs.
+    pub fn running(&self) -> String {
+        self.target("run/current-system")
+    }
+
+    /// Starts a switch, and waits until it waits for an acknowledgement.
+    pub fn begin_and_await(&self) {
+        assert_eq!(self.begin("switch"), "new");
+        let report = self.call(&["wait", ID, "20"]);
+        assert!(report.contains("\nverdict awaiting\n"), "{report}");
     }
 
     /// Starts, waits, and gives the verdict.

@@ -45,12 +45,23 @@ pub struct ProbeConfig {
     pub name: String,
     /// What has to succeed.
     pub what: ProbeKind,
+    /// Who looks.
+    pub from: Viewpoint,
     /// How often it is tried, at least once.
     pub attempts: u32,
     /// Between two tries.
     pub pause: Duration,
     /// How long one try may take, at least 1 s.
     pub timeout: Duration,
+}
+
+/// From where a probe looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Viewpoint {
+    /// From the host itself.
+    Host,
+    /// From the machine that `reconcile` runs on, before it acknowledges.
+    Controller,
 }
 
 /// What a probe looks at.
@@ -60,14 +71,14 @@ pub enum ProbeKind {
     Command(Vec<String>),
     /// A unit of the host that is active.
     Unit(String),
-    /// A port that the host can connect to.
+    /// A port that accepts a connection.
     Tcp {
         /// The name or address.
         host: String,
         /// The port.
         port: u16,
     },
-    /// A URL that answers the host with a status below 400.
+    /// A URL that answers with a status below 400.
     Http(String),
 }
 
@@ -82,7 +93,7 @@ const MOST_ATTEMPTS: u32 = 1000;
 
 impl ProofConfig {
     /// What holds where nobody says anything.
-    pub(super) fn built_in() -> Self {
+    pub(crate) fn built_in() -> Self {
         Self {
             acknowledge: Acknowledge::SameRoute,
             timeout: ACKNOWLEDGE_TIMEOUT,
@@ -117,6 +128,14 @@ impl ProofConfig {
                 .unwrap_or_else(|| fallback.ignored_units.clone()),
             probes: probes(&mut table).unwrap_or_else(|| fallback.probes.clone()),
         };
+        let asks_us = |probe: &ProbeConfig| probe.from == Viewpoint::Controller;
+        if proof.acknowledge == Acknowledge::No && proof.probes.iter().any(asks_us) {
+            table.mistake(Complaint::new(
+                "a probe looks from the controller, and the host does not wait for it",
+                "with acknowledge = \"none\" the host judges alone",
+                "set acknowledge = \"same-route\", or leave out from = \"controller\"",
+            ));
+        }
         table.finish();
         proof
     }
@@ -177,9 +196,22 @@ fn probe(mut table: Section<'_>) -> Option<ProbeConfig> {
             "write exactly one of command = [\"…\"], unit = \"…\", tcp = \"host:port\" and http = \"https://…\"",
         ));
     }
+    const FROM: [(&str, Viewpoint); 2] = [
+        ("host", Viewpoint::Host),
+        ("controller", Viewpoint::Controller),
+    ];
+    let from = table.or("from", choice(&FROM), Viewpoint::Host);
+    if from == Viewpoint::Controller && (table.has("command") || table.has("unit")) {
+        table.mistake(Complaint::new(
+            "the probe asks the controller for something of the host",
+            "a command and a unit are looked at on the host",
+            "leave `from` out, or write tcp = \"host:port\" or http = \"https://…\"",
+        ));
+    }
     let probe = ProbeConfig {
         name: name?,
         what: command.flatten().or(unit).or(tcp).or(http)?,
+        from,
         attempts: table.or("attempts", integer(1..=MOST_ATTEMPTS), ATTEMPTS),
         pause: table.or("pause", duration(Duration::ZERO), PAUSE),
         timeout: table.or("timeout", duration(SECOND), PROBE_TIMEOUT),
@@ -250,7 +282,7 @@ fn tcp(given: Given<'_>) -> Result<ProbeKind, Complaint> {
         }
         _ => Err(Complaint::new(
             format!("{} is not a host and a port", quoted(&written)),
-            "the host connects to it",
+            "a probe connects to it",
             "write it as in \"localhost:443\"",
         )),
     }

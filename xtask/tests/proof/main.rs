@@ -7,6 +7,7 @@
 
 mod back;
 mod brake;
+mod cut;
 mod died;
 mod machine;
 mod misbehaving;
@@ -18,6 +19,7 @@ mod scene;
 #[path = "../drift/settled.rs"]
 #[allow(dead_code, reason = "shared with other stories, which use more of it")]
 mod settled;
+mod steps;
 mod storm;
 
 use std::time::Duration;

@@ -126,8 +126,14 @@ fn a_system_that_hangs_anywhere_is_rolled_back() -> Result<()> {
 #[test]
 #[ignore = "long"]
 fn a_system_whose_probe_fails_or_that_loses_its_address_is_rolled_back() -> Result<()> {
+    // Stands for a service that is reached from outside; nobody answers any more once this is dropped.
+    let service = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let address = service.local_addr()?;
     let scene = start_with(&ALL, |config| {
         quick(config);
+        config.host("lazyworkhorse").push_str(&format!(
+            "\n[hosts.lazyworkhorse.proof]\nprobes = [{{ name = \"service\", tcp = \"{address}\", from = \"controller\", attempts = 2, pause = \"1s\" }}]\n"
+        ));
         // Fails on systems whose version says so, and is cured by the next.
         let look = "! grep -q probe-fails /run/testbed-marker";
         config.host("spare").push_str(&format!(
@@ -151,8 +157,9 @@ fn a_system_whose_probe_fails_or_that_loses_its_address_is_rolled_back() -> Resu
         ("spare", never_built("probe-fails")?),
         ("uConsole", cut),
         ("cyt-pi", never_built("kept")?),
-        ("lazyworkhorse", never_built("good")?),
+        ("lazyworkhorse", never_built("seen-from-outside")?),
     ];
+    drop(service);
     let revision = scene.repository.deploy("main", "Second", &systems)?;
     assert_back(&scene, &scene.hosts[0], &first[0], &revision, "probe")?;
     assert_back(
@@ -165,5 +172,5 @@ fn a_system_whose_probe_fails_or_that_loses_its_address_is_rolled_back() -> Resu
     // One that is to be kept is, and says so.
     let status = crate::wait_for_outcome(&scene, "cyt-pi", &revision, "degraded")?;
     assert_eq!(status["drift"], "in_sync", "{status:#}");
-    wait_until_in_sync(&scene, "lazyworkhorse", &revision)
+    assert_back(&scene, &scene.hosts[3], &first[3], &revision, "probe")
 }

@@ -21,6 +21,7 @@ probes = [
     {{ name = "six", tcp = "[::1]:25" }},
     {{ name = "unit", unit = "postgresql.service" }},
     {{ name = "disk", command = ["mountpoint", "-q", "/my data"] }},
+    {{ name = "outside", tcp = "cyt-pi.lan:443", from = "controller" }},
 ]
 [defaults.proof]
 acknowledge = "every-route"
@@ -50,8 +51,14 @@ ignored_units = ["backup.service", "a@b.timer"]
             },
             ProbeKind::Unit("postgresql.service".into()),
             ProbeKind::Command(words(&["mountpoint", "-q", "/my data"])),
+            ProbeKind::Tcp {
+                host: "cyt-pi.lan".into(),
+                port: 443
+            },
         ]
     );
+    assert_eq!(pi.probes[0].from, Viewpoint::Host);
+    assert_eq!(pi.probes[4].from, Viewpoint::Controller);
     assert_eq!(
         (pi.probes[0].attempts, pi.probes[0].pause),
         (2, Duration::ZERO)
@@ -75,6 +82,7 @@ probes = [
     {{ name = "port", tcp = "localhost" }},
     {{ name = "url", http = "ftp://localhost" }},
     {{ name = "lines", command = ["a\nb"] }},
+    {{ name = "from", unit = "a.service", from = "controller" }},
     {{ name = "twice", unit = "a.service" }},
     {{ name = "twice", unit = "b.service" }},
 ]
@@ -93,7 +101,21 @@ probes = [
         "it is neither http nor https",
         "has a control character",
         "there are two probes `twice`",
+        "the probe asks the controller for something of the host",
     ] {
         assert!(found.contains(part), "expected {part:?} in:\n{found}");
     }
+}
+
+#[test]
+fn a_probe_from_the_controller_needs_a_host_that_waits_for_it() {
+    let found = mistakes(&format!(
+        r#"{BASE}
+[hosts.spare.proof]
+acknowledge = "none"
+probes = [{{ name = "web", tcp = "spare:443", from = "controller" }}]
+"#
+    ))
+    .to_string();
+    assert!(found.contains("the host does not wait for it"), "{found}");
 }

@@ -1,0 +1,161 @@
+//! How a new system looks from the controller: the probes that are tried over the network before it is
+//! acknowledged.
+
+use std::error::Error;
+use std::time::Duration;
+
+use deploy::FromOutside;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::config::{ProbeConfig, ProbeKind, ProofConfig, Viewpoint};
+use crate::repository::words;
+
+/// Why one try of a probe failed.
+#[derive(Debug, thiserror::Error)]
+enum TryError {
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+    #[error("cannot connect")]
+    Connect(#[source] std::io::Error),
+    #[error("cannot ask")]
+    Request(#[source] reqwest::Error),
+}
+
+/// Tries every probe that looks from here, in their order, until one has failed as often as it may.
+pub async fn look(config: &ProofConfig) -> FromOutside {
+    for probe in &config.probes {
+        if probe.from == Viewpoint::Controller && !succeeds(probe).await {
+            return FromOutside::Failed {
+                probe: probe.name.clone(),
+            };
+        }
+    }
+    FromOutside::Good
+}
+
+/// How long all that may take.
+pub fn limit(config: &ProofConfig) -> Duration {
+    let ours = |probe: &&ProbeConfig| probe.from == Viewpoint::Controller;
+    let limit = |probe: &ProbeConfig| (probe.timeout + probe.pause) * probe.attempts;
+    config.probes.iter().filter(ours).map(limit).sum()
+}
+
+async fn succeeds(probe: &ProbeConfig) -> bool {
+    for attempt in 1..=probe.attempts {
+        let tried = timeout(probe.timeout, try_once(&probe.what)).await;
+        match tried.unwrap_or(Err(TryError::TimedOut(probe.timeout))) {
+            Ok(()) => return true,
+            Err(error) => {
+                let error = words(&error as &dyn Error);
+                tracing::debug!(probe = probe.name, attempt, error, "a probe failed");
+            }
+        }
+        if attempt < probe.attempts {
+            tokio::time::sleep(probe.pause).await;
+        }
+    }
+    false
+}
+
+async fn try_once(what: &ProbeKind) -> Result<(), TryError> {
+    match what {
+        ProbeKind::Tcp { host, port } => {
+            let connected = TcpStream::connect((host.as_str(), *port)).await;
+            connected.map(drop).map_err(TryError::Connect)
+        }
+        ProbeKind::Http(url) => ask(url).await.map_err(TryError::Request),
+        // The config has refused them here.
+        ProbeKind::Command(_) | ProbeKind::Unit(_) => Ok(()),
+    }
+}
+
+/// As `curl --fail` does on a host: no redirects are followed, and a status of 400 and above is a failure.
+async fn ask(url: &str) -> Result<(), reqwest::Error> {
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()?;
+    client.get(url).send().await?.error_for_status()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::config::ProbeConfig;
+
+    fn probe(what: ProbeKind) -> ProofConfig {
+        ProofConfig {
+            probes: vec![ProbeConfig {
+                name: "web".into(),
+                what,
+                from: Viewpoint::Controller,
+                attempts: 3,
+                pause: Duration::from_millis(1),
+                timeout: Duration::from_secs(5),
+            }],
+            ..ProofConfig::built_in()
+        }
+    }
+
+    fn failed() -> FromOutside {
+        FromOutside::Failed {
+            probe: "web".into(),
+        }
+    }
+
+    /// Answers each connection with the next status; gives its port.
+    async fn answers(statuses: &'static [&'static str]) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            for status in statuses {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = [0; 1024];
+                let _ = stream.read(&mut request).await.unwrap();
+                let answer =
+                    format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn a_port_that_accepts_is_good_and_a_closed_one_is_named() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let tcp = probe(ProbeKind::Tcp {
+            host: "localhost".into(),
+            port,
+        });
+        assert_eq!(look(&tcp).await, FromOutside::Good);
+        drop(listener);
+        assert_eq!(look(&tcp).await, failed());
+    }
+
+    #[tokio::test]
+    async fn a_url_that_answers_at_last_is_good_and_one_that_never_does_well_is_named() {
+        let port = answers(&["503 Starting", "500 Starting", "302 Found"]).await;
+        let http = probe(ProbeKind::Http(format!("http://127.0.0.1:{port}/health")));
+        assert_eq!(look(&http).await, FromOutside::Good);
+        let port = answers(&["404 Not Found"; 3]).await;
+        let http = probe(ProbeKind::Http(format!("http://127.0.0.1:{port}/health")));
+        assert_eq!(look(&http).await, failed());
+    }
+
+    #[tokio::test]
+    async fn what_never_answers_fails_in_its_time() {
+        tokio::time::pause();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let http = probe(ProbeKind::Http(format!("http://127.0.0.1:{port}/")));
+        let began = tokio::time::Instant::now();
+        assert_eq!(look(&http).await, failed());
+        assert!(began.elapsed() < Duration::from_secs(17));
+    }
+}
