@@ -3,7 +3,7 @@
 //! [`locate`] finds the file, [`Source::read`] reads it, [`parse`] turns it into a [`Config`] or
 //! into every [`Mistake`](Mistakes) that it holds, [`check`] looks at the files it names, and
 //! [`watch`] takes up later changes.
-//! Only `locate`, `Source::read`, `check`, `load_secrets` and `watch` touch the disk;
+//! Only `locate`, `Source::read`, `check`, `load_secrets` and `watch` touch the disk, and whatever reads a time zone;
 //! the environment is an argument everywhere.
 
 mod check;
@@ -25,6 +25,7 @@ mod section;
 mod source;
 mod values;
 mod watch;
+mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -33,6 +34,8 @@ use std::time::Duration;
 
 use deploy::{Action, Attribute, BuildOn, Destination};
 use desired_state::{BranchName, HostName, RepositoryName};
+
+use crate::window::{Freeze, Window};
 
 pub use check::check;
 pub use environment::{Environment, environment};
@@ -210,6 +213,10 @@ pub struct HostConfig {
     pub build_on: BuildOn,
     /// Whether the host is expected to be up.
     pub availability: Availability,
+    /// When the host may be changed without force; at any time where there are none.
+    pub windows: Vec<Window>,
+    /// When it may not, in a window or not.
+    pub freezes: Vec<Freeze>,
 }
 
 /// Whether drift is corrected.

@@ -105,6 +105,8 @@ mod tests {
                 jitter: 0.0,
             },
             build_on: deploy::BuildOn::Here,
+            windows: Vec::new(),
+            freezes: Vec::new(),
             availability: Availability::Always,
         }
     }

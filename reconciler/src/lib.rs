@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! - Pure: [`decide`] what to do about a host, [`memory`] and backoff, [`schedule`] when, [`follow`]
-//!   what a branch's new tip means.
+//!   what a branch's new tip means, [`window`] when hosts may be changed.
 //! - The loop: [`runner`] runs a [`pass`] over each host; [`repository`] looks at branches;
 //!   [`evaluations`] are shared by hosts; [`deployment`] builds and copies, [`activation`] activates
 //!   with the [`proof`] and reads back; [`refuge`] is where a host stays meanwhile, [`brake`] what keeps the others from it; [`remember`] writes down what came of an [`attempt`]; [`supersede`] ends what
@@ -46,4 +46,5 @@ pub mod runner;
 pub mod schedule;
 pub mod status;
 pub mod supersede;
+pub mod window;
 pub mod world;

@@ -13,7 +13,9 @@ use super::parse::SECOND;
 use super::repositories::Repositories;
 use super::section::Section;
 use super::values::{Given, boolean, checked, choice, duration, number, text};
+use super::windows::{freezes, windows};
 use super::{Availability, BackoffConfig, HostConfig, Policy, ProofConfig, Timeouts};
+use crate::window::{Freeze, Window};
 
 /// The steepest growth of a wait: with more, the second wait is the longest one already.
 const STEEPEST: f64 = 100.0;
@@ -32,6 +34,8 @@ struct Common {
     timeouts: Timeouts,
     proof: ProofConfig,
     backoff: BackoffConfig,
+    windows: Vec<Window>,
+    freezes: Vec<Freeze>,
 }
 
 impl Common {
@@ -62,6 +66,8 @@ impl Common {
                 max: minutes(60),
                 jitter: 0.2,
             },
+            windows: Vec::new(),
+            freezes: Vec::new(),
         }
     }
 
@@ -94,6 +100,8 @@ impl Common {
             timeouts: timeouts(table.section("timeouts"), &fallback.timeouts),
             proof: ProofConfig::read(table.section("proof"), &fallback.proof),
             backoff: backoff(table.section("backoff"), &fallback.backoff),
+            windows: windows(table, "windows").unwrap_or_else(|| fallback.windows.clone()),
+            freezes: freezes(table, "freezes").unwrap_or_else(|| fallback.freezes.clone()),
         };
         if let BuildOn::Builder(builder) = &common.build_on
             && table.has("build_on")
@@ -181,6 +189,8 @@ fn host(
         backoff: common.backoff,
         build_on: common.build_on,
         availability: common.availability,
+        windows: common.windows,
+        freezes: common.freezes,
     })
 }
 

@@ -178,24 +178,36 @@ impl<'a> Section<'a> {
 
     /// The elements of the list at `key`; an empty list is a mistake, and so is what is no list.
     pub fn list(&mut self, key: &'static str) -> Option<&'a [Value<'a>]> {
+        let elements = self.elements(key)?;
+        if elements.is_empty() {
+            self.mistake_at(
+                key,
+                Complaint::new(
+                    "the list is empty",
+                    "it needs one element at least",
+                    "add one, or remove the key",
+                ),
+            );
+            return None;
+        }
+        Some(elements)
+    }
+
+    /// The elements of the list at `key`, of which there may be none; what is no list is a mistake.
+    pub fn elements(&mut self, key: &'static str) -> Option<&'a [Value<'a>]> {
         self.known(key);
         let (_, value) = self.entry(key)?;
-        let complaint = match value.as_array() {
-            Some(elements) if !elements.is_empty() => return Some(elements),
-            Some(_) => Complaint::new(
-                "the list is empty",
-                "it needs one element at least",
-                "add one, or remove the key",
-            ),
-            None => Complaint::new(
+        let Some(elements) = value.as_array() else {
+            let complaint = Complaint::new(
                 format!("a list is expected, not {}", type_of(value)),
                 "there may be several",
                 "write it in brackets: [\"…\"]",
-            ),
+            );
+            self.notes
+                .mistake(self.place(value.span), complaint.named(&self.path(key)));
+            return None;
         };
-        self.notes
-            .mistake(self.place(value.span), complaint.named(&self.path(key)));
-        None
+        Some(elements)
     }
 
     /// Says that `key` may stand in this table.

@@ -4,6 +4,7 @@ mod example;
 mod proof;
 mod refused;
 mod taken;
+mod windows;
 
 use super::*;
 

@@ -43,6 +43,8 @@ fn the_annotated_example_is_right_and_says_every_key() {
         "build_on",
         "availability",
         "sudo",
+        "windows",
+        "freezes",
         "connect",
         "observe",
         "evaluate",
