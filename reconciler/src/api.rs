@@ -204,6 +204,9 @@ pub struct HostStatus {
     /// Why it waits although something else is wanted, where no other field says so.
     #[serde(default)]
     pub waits: Option<String>,
+    /// When that ends by itself, where it does: when its window opens.
+    #[serde(default)]
+    pub waits_until: Option<Timestamp>,
     /// How the last attempt for the wanted commit ended.
     pub outcome: Option<Outcome>,
     /// When it ended.

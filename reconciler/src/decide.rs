@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Policy;
 use crate::memory::{Drift, Memory};
+use crate::window::Openness;
 
 /// How strongly a person asked for this pass, if a person did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +19,7 @@ pub enum Insistence {
     None,
     /// A person asked: a backoff and the policy `observe` do not hold it up.
     Asked,
-    /// A person said `--force`: nor do a settled outcome, a suspension or a refused forced push.
+    /// A person said `--force`: nor do a settled outcome, a suspension, a closed window or a refused forced push.
     Forced,
 }
 
@@ -52,6 +53,8 @@ pub struct Situation<'a> {
     /// The other hosts that have rolled the wanted commit back, where they are as many as the fleet
     /// can bear.
     pub braked_by: &'a [HostName],
+    /// Whether the host may be changed now.
+    pub openness: &'a Openness,
     /// Whether a person asked for this pass.
     pub insistence: Insistence,
 }
@@ -107,6 +110,13 @@ pub enum Why {
         /// Which.
         by: Vec<HostName>,
     },
+    /// It is outside of its windows, or frozen.
+    WindowClosed {
+        /// Which of the two, in words.
+        reason: String,
+        /// When it may be changed again, if ever.
+        opens: Option<Timestamp>,
+    },
     /// The last attempt failed, and the next is not due.
     BackingOff {
         /// When it is due.
@@ -141,6 +151,7 @@ impl Decision {
                 Why::AnotherMachine { .. } => "another_machine",
                 Why::Unreachable { .. } => "unreachable",
                 Why::Braked { .. } => "braked",
+                Why::WindowClosed { .. } => "window_closed",
                 Why::BackingOff { .. } => "backing_off",
                 Why::Quarantined { .. } => "quarantined",
                 Why::Settled { .. } => "settled",
@@ -266,6 +277,22 @@ pub fn decide(situation: &Situation<'_>, now: Timestamp) -> Decision {
     {
         return wait(Why::Observing);
     }
+    if !situation.braked_by.is_empty() && !insistence.is_a_persons() {
+        return wait(Why::Braked {
+            by: situation.braked_by.to_vec(),
+        });
+    }
+    // After what would keep the host waiting in an open window too, and before what may have passed by then.
+    if let Openness::Closed { reason, opens } = situation.openness
+        && situation.action.changes_host()
+        && situation.wanted.is_some()
+        && !insistence.is_forced()
+    {
+        return wait(Why::WindowClosed {
+            reason: reason.clone(),
+            opens: *opens,
+        });
+    }
     if let (Some(until), Some(outcome)) = (memory.next_attempt, &memory.outcome)
         && until > now
         && !insistence.is_a_persons()
@@ -273,11 +300,6 @@ pub fn decide(situation: &Situation<'_>, now: Timestamp) -> Decision {
         return wait(Why::BackingOff {
             until,
             outcome: outcome.clone(),
-        });
-    }
-    if !situation.braked_by.is_empty() && !insistence.is_a_persons() {
-        return wait(Why::Braked {
-            by: situation.braked_by.to_vec(),
         });
     }
     match situation.wanted {

@@ -59,6 +59,8 @@ pub struct Memory {
     pub quarantine: Option<Quarantine>,
     /// Why the host was left as it is when last looked at, in words.
     pub waits: Option<String>,
+    /// When that ends by itself, where it does.
+    pub waits_until: Option<Timestamp>,
 
     /// When the host last answered.
     pub last_seen: Option<Timestamp>,
@@ -124,6 +126,8 @@ impl Memory {
         self.failures = 0;
         self.next_attempt = None;
         self.outcome = None;
+        self.waits = None;
+        self.waits_until = None;
     }
 
     /// Starts over when `target` is not what the last attempt was for.

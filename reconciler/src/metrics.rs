@@ -297,6 +297,7 @@ mod tests {
             drifted_since: None,
             quarantine: None,
             waits: None,
+            waits_until: None,
             outcome: None,
             outcome_at: None,
             consecutive_failures: 0,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use deploy::{Connection, EvaluateError, Evaluated, Observation, Outcome, Transience};
 use desired_state::{HostName, StoreError};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::api::{Report, Step, What};
@@ -23,6 +24,7 @@ use crate::refuge::refuge;
 use crate::repository::words;
 use crate::status;
 use crate::supersede::{self, unless_superseded};
+use crate::window::{self, Openness};
 use crate::world::{Repository, Setup, World};
 use crate::{activation, deployment};
 
@@ -175,6 +177,7 @@ impl Pass {
         let mut of_target = memory.clone();
         of_target.aim(&desired.target);
         let mut done = self.towards(&desired, &mut of_target).await;
+        let mut way_back = None;
         if let Ok((report, _)) = &done
             && let Some(refuge) = refuge(&desired, report, &of_target)
         {
@@ -185,16 +188,16 @@ impl Pass {
             if let Ok((_, Some(ended))) = &there {
                 self.write_down(&of_target, &of_refuge, ended).await?;
             }
+            way_back = there
+                .as_ref()
+                .ok()
+                .map(|(report, _)| report.decision.clone());
             // What is told is why the wanted system is not there.
             done = there.and(done);
         }
         if let Ok((report, _)) = &done {
-            of_target.waits = match &report.decision {
-                Decision::Wait {
-                    why: why @ Why::Braked { .. },
-                } => Some(why.to_string()),
-                _ => None,
-            };
+            let decision = way_back.as_ref().unwrap_or(&report.decision);
+            self.note_wait(&mut of_target, decision).await?;
         }
         match &desired.standing {
             Standing::Kept => memory = of_target.clone(),
@@ -213,10 +216,14 @@ impl Pass {
         Ok((report, next))
     }
 
-    /// How long until the host is looked at again: its interval, or less where an attempt is due
-    /// before. One that is due but held up, by a suspension say, does not hurry us.
+    /// How long until the host is looked at again: its interval, or less where an attempt is due or
+    /// its window opens before. An attempt that is due but held up, by a suspension say, does not
+    /// hurry us.
     fn next_look(&self, report: &Report, memory: &Memory) -> Duration {
+        let now = clock::now();
+        let opens = self.openness(now).opens_in(now);
         let interval = self.config.interval;
+        let interval = opens.map_or(interval, |opens| opens.min(interval));
         let awaits_attempt = report.outcome.is_some()
             || matches!(
                 report.decision,
@@ -227,7 +234,7 @@ impl Pass {
         match (&report.outcome, memory.next_attempt) {
             (Some(Outcome::Superseded), _) => Duration::ZERO,
             (_, Some(due)) if awaits_attempt => {
-                let wait = due.duration_since(clock::now());
+                let wait = due.duration_since(now);
                 Duration::try_from(wait)
                     .unwrap_or(Duration::ZERO)
                     .min(interval)
@@ -436,6 +443,7 @@ impl Pass {
     ) -> Result<Decision, StoreError> {
         let suspension = self.world.store.suspended(&self.host).await?;
         let braked_by = brake::braked_by(self, desired).await?;
+        let now = clock::now();
         let situation = Situation {
             action: desired.target.action,
             wanted: memory.wanted.as_ref(),
@@ -447,9 +455,15 @@ impl Pass {
             policy: self.config.policy,
             suspended: suspension.as_ref().map(|one| one.why.as_str()),
             braked_by: &braked_by,
+            openness: &self.openness(now),
             insistence: self.insistence(memory),
         };
-        Ok(decide(&situation, clock::now()))
+        Ok(decide(&situation, now))
+    }
+
+    /// Whether the host may be changed without a person's force.
+    fn openness(&self, now: Timestamp) -> Openness {
+        window::open(&self.config.windows, &self.config.freezes, now)
     }
 
     fn superseded(&self, desired: &Desired) -> Report {

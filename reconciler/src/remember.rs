@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use deploy::{Outcome, Toplevel};
-use desired_state::{HistoryEntry, StoreError};
+use desired_state::{HistoryEntry, Revision, StoreError};
 
 use crate::activation::clean_up;
 use crate::attempt::Ended;
 use crate::clock;
 use crate::config::Availability;
-use crate::decide::{another_machine, drift};
+use crate::decide::{Decision, Why, another_machine, drift};
 use crate::desired::Desired;
 use crate::memory::{Drift, Jitter, Memory};
 use crate::pass::{Pass, Seen, Unseen};
@@ -98,6 +98,42 @@ impl Pass {
             }
             Drift::Drifted => {}
         }
+        Ok(())
+    }
+
+    /// Writes down why the host waits, where nothing else that is remembered says so, and says when
+    /// that begins.
+    ///
+    /// # Errors
+    /// When the state cannot be written.
+    pub async fn note_wait(
+        &self,
+        memory: &mut Memory,
+        decision: &Decision,
+    ) -> Result<(), StoreError> {
+        let (waits, until) = match decision {
+            Decision::Wait {
+                why: why @ Why::Braked { .. },
+            } => (Some(why.to_string()), None),
+            Decision::Wait {
+                why: why @ Why::WindowClosed { opens, .. },
+            } => (Some(why.to_string()), *opens),
+            _ => (None, None),
+        };
+        if let Some(why) = &waits
+            && memory.waits != waits
+        {
+            let revision = memory.target.as_ref().map(|target| target.revision.clone());
+            let short = revision.as_ref().map(Revision::short);
+            tracing::info!(host = %self.host, revision = short, "the host waits: {why}");
+            let mut entry = HistoryEntry::new(clock::now(), "wait");
+            entry.host = Some(self.host.clone());
+            entry.revision = revision;
+            entry.detail.clone_from(why);
+            self.world.store.append(&entry).await?;
+        }
+        memory.waits = waits;
+        memory.waits_until = until;
         Ok(())
     }
 

@@ -92,6 +92,7 @@ pub async fn of_host(
         drifted_since: memory.drifted_since,
         quarantine: memory.quarantine,
         waits: memory.waits.filter(|_| about_this),
+        waits_until: memory.waits_until.filter(|_| about_this),
         outcome: memory.outcome.filter(|_| about_this),
         outcome_at: memory.outcome_at.filter(|_| about_this),
         consecutive_failures: if about_this { memory.failures } else { 0 },

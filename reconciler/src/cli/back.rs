@@ -22,6 +22,9 @@ pub struct RollbackArguments {
     /// last commit that proved itself there before
     #[arg(long, value_name = "REVISION|GENERATION", value_parser = parse_goal)]
     to: Option<Instead>,
+    /// Go back although the host is suspended, in quarantine or outside of its window
+    #[arg(long)]
+    force: bool,
     /// Write events as lines of JSON
     #[arg(long)]
     json: bool,
@@ -40,7 +43,11 @@ pub async fn run(loaded: &Loaded, arguments: RollbackArguments) -> Result<Exit, 
         hosts: arguments.hosts.into_hosts(),
         instead: Some(arguments.to.unwrap_or(Instead::Proven)),
         action: None,
-        insistence: Insistence::Asked,
+        insistence: if arguments.force {
+            Insistence::Forced
+        } else {
+            Insistence::Asked
+        },
         follow: Follow::ToTheEnd,
         by: asker(),
     };

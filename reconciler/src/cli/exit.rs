@@ -19,7 +19,7 @@ Exit codes (of several hosts, the worst counts):
   3  a host failed: evaluation, build, copy or activation
   4  in sync, but units are failed there, or it needs a reboot to get there
   5  a host does not answer; what runs there is unknown
-  6  a host was left as it is: suspended, in quarantine, no commit known, or not tried again without --force
+  6  a host was left as it is: suspended, in quarantine, outside of its window, no commit known, or not tried again without --force
   7  another process works on the state";
 
 /// How the process ends.

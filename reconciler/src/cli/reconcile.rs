@@ -43,7 +43,7 @@ pub struct Now {
     /// switch, boot, test, build or dry-activate, instead of the configured action
     #[arg(long, value_name = "ACTION", requires = "which")]
     action: Option<Action>,
-    /// Deploy although the host is suspended, in quarantine or failed for good, and accept a refused forced push
+    /// Deploy although the host is suspended, in quarantine, outside of its window or failed for good, and accept a refused forced push
     #[arg(long, requires = "which")]
     force: bool,
     /// Leave the work to the daemon and return at once

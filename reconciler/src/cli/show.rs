@@ -107,7 +107,10 @@ fn notes(host: &HostStatus) -> Vec<String> {
     if let Some(detail) = &host.unreachable {
         notes.push(output::first_line(detail));
     }
-    if let Some(next) = host.next_attempt {
+    // What waits for a window is not attempted before.
+    if let Some(next) = host.next_attempt
+        && host.waits_until.is_none_or(|until| until <= next)
+    {
         notes.push(format!("next attempt {}", next.strftime("%H:%M:%S")));
     }
     if !host.failed_units.is_empty() {

@@ -35,6 +35,13 @@ impl fmt::Display for Why {
                     by.join(" and ")
                 )
             }
+            Self::WindowClosed { reason, opens } => {
+                write!(f, "{reason}; deployed ")?;
+                match opens {
+                    Some(opens) => write!(f, "at {opens:.0}, or now with --force"),
+                    None => write!(f, "only with --force"),
+                }
+            }
             Self::BackingOff { until, outcome } => {
                 write!(f, "{outcome}; next attempt at {until:.0}")
             }

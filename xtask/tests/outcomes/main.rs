@@ -15,6 +15,7 @@ mod held;
 mod scene;
 #[path = "../drift/settled.rs"]
 mod settled;
+mod windows;
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
