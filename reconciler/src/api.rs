@@ -219,6 +219,9 @@ pub struct HostStatus {
     pub last_seen: Option<Timestamp>,
     /// Why it does not answer, if so.
     pub unreachable: Option<String>,
+    /// Since when it has not answered for longer than it may be away.
+    #[serde(default)]
+    pub overdue_since: Option<Timestamp>,
     /// When it was last found on what is wanted.
     pub last_converged: Option<Timestamp>,
     /// Units that are failed there.

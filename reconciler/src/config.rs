@@ -213,6 +213,8 @@ pub struct HostConfig {
     pub build_on: BuildOn,
     /// Whether the host is expected to be up.
     pub availability: Availability,
+    /// After how long without an answer its absence is trouble.
+    pub overdue_after: Duration,
     /// When the host may be changed without force; at any time where there are none.
     pub windows: Vec<Window>,
     /// When it may not, in a window or not.
@@ -241,9 +243,9 @@ impl Policy {
 /// Whether a host is expected to be up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Availability {
-    /// An unreachable host is a failure.
+    /// It is: an unreachable host is trouble at once.
     Always,
-    /// An unreachable host is usual, and no failure.
+    /// An unreachable host is usual, and no trouble for some days.
     Intermittent,
 }
 

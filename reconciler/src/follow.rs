@@ -105,6 +105,7 @@ mod tests {
                 jitter: 0.0,
             },
             build_on: deploy::BuildOn::Here,
+            overdue_after: Duration::ZERO,
             windows: Vec::new(),
             freezes: Vec::new(),
             availability: Availability::Always,

@@ -72,6 +72,10 @@ pub struct Memory {
     pub drifted_since: Option<Timestamp>,
     /// Why the host did not answer the last time, if it did not.
     pub unreachable: Option<String>,
+    /// Since when it has not answered: when it last did, or when it was first asked in vain.
+    pub away_since: Option<Timestamp>,
+    /// Since when it has been away for longer than it may be.
+    pub overdue_since: Option<Timestamp>,
     /// `/run/current-system` when last seen.
     pub running: Option<Toplevel>,
     /// The toplevel of the wanted revision, once evaluated.
@@ -192,6 +196,8 @@ impl Memory {
     pub fn note_observation(&mut self, observation: &Observation, now: Timestamp) {
         self.last_seen = Some(now);
         self.unreachable = None;
+        self.away_since = None;
+        self.overdue_since = None;
         self.running.clone_from(&observation.running);
         self.failed_units.clone_from(&observation.failed_units);
         self.reboot_reasons.clone_from(&observation.reboot_reasons);
@@ -200,11 +206,21 @@ impl Memory {
         }
     }
 
+    /// Writes down that the host did not answer; it is overdue after `overdue_after`.
+    pub fn note_absence(&mut self, detail: &str, overdue_after: Duration, now: Timestamp) {
+        self.unreachable = Some(detail.to_owned());
+        let last_seen = self.last_seen.unwrap_or(now);
+        let due = later(*self.away_since.get_or_insert(last_seen), overdue_after);
+        self.overdue_since = due.filter(|due| *due <= now);
+    }
+
     /// Takes over what another memory of the same host knows about the host itself, and leaves
     /// what it knows about its own target.
     pub fn take_facts(&mut self, other: Self) {
         self.last_seen = other.last_seen;
         self.unreachable = other.unreachable;
+        self.away_since = other.away_since;
+        self.overdue_since = other.overdue_since;
         self.running = other.running;
         self.failed_units = other.failed_units;
         self.reboot_reasons = other.reboot_reasons;
@@ -251,7 +267,7 @@ pub enum Drift {
 }
 
 fn later(now: Timestamp, wait: Duration) -> Option<Timestamp> {
-    // A backoff is bounded by the config (a day at most), so this only fails at the end of time.
+    // What the config allows is bounded (a year at most), so this only fails at the end of time.
     now.checked_add(wait).ok()
 }
 
@@ -275,6 +291,23 @@ mod tests {
             step: "test".into(),
             code: Some(2),
             detail: "activate script failed".into(),
+        }
+    }
+
+    fn observation() -> Observation {
+        Observation {
+            running: None,
+            booted: None,
+            profile: None,
+            boot_id: String::new(),
+            machine_id: String::new(),
+            system_state: "running".into(),
+            failed_units: Vec::new(),
+            unfinished_lists: false,
+            reboot_reasons: Vec::new(),
+            free_bytes: std::collections::BTreeMap::new(),
+            switch_lock: deploy::SwitchLock::Free,
+            deployments: Vec::new(),
         }
     }
 
@@ -362,6 +395,46 @@ mod tests {
             (memory.settled(), memory.failures, memory.next_attempt),
             (None, 0, None)
         );
+    }
+
+    #[test]
+    fn a_host_is_overdue_once_it_has_been_away_for_too_long_and_until_it_answers() {
+        const DAY: i64 = 24 * 60 * 60;
+        let week = Duration::from_secs(7 * 24 * 60 * 60);
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut memory = Memory {
+            last_seen: Some(at(0)),
+            ..Memory::default()
+        };
+        let mut overdue_since = |now| {
+            memory.note_absence("connection refused", week, at(now));
+            memory.overdue_since
+        };
+        assert_eq!(overdue_since(60), None);
+        assert_eq!(overdue_since(7 * DAY - 1), None);
+        assert_eq!(overdue_since(7 * DAY), Some(at(7 * DAY)));
+        assert_eq!(overdue_since(9 * DAY), Some(at(7 * DAY)));
+        memory.note_observation(&observation(), at(10 * DAY));
+        assert_eq!((memory.away_since, memory.overdue_since), (None, None));
+        memory.note_absence("connection refused", week, at(10 * DAY + 60));
+        assert_eq!(memory.away_since, Some(at(10 * DAY)));
+        assert_eq!(memory.overdue_since, None);
+    }
+
+    #[test]
+    fn a_host_that_never_answered_is_away_since_it_was_first_asked() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut memory = Memory::default();
+        let hour = Duration::from_secs(3600);
+        memory.note_absence("connection refused", hour, at(100));
+        memory.note_absence("connection refused", hour, at(3699));
+        assert_eq!(memory.overdue_since, None);
+        memory.note_absence("connection refused", hour, at(3700));
+        assert_eq!(memory.overdue_since, Some(at(3700)));
+        // Where a host is expected to be there, it is at once.
+        let mut memory = Memory::default();
+        memory.note_absence("connection refused", Duration::ZERO, at(100));
+        assert_eq!(memory.overdue_since, Some(at(100)));
     }
 
     #[test]

@@ -304,6 +304,7 @@ mod tests {
             next_attempt: None,
             last_seen: None,
             unreachable: None,
+            overdue_since: None,
             last_converged: None,
             failed_units: Vec::new(),
             reboot_required: Vec::new(),

@@ -153,7 +153,8 @@ impl Pass {
                         detail: "a deployment is under way there, and the host does not answer"
                             .into(),
                     };
-                    memory.unreachable = Some("does not answer during a deployment".into());
+                    let unseen = Unseen("does not answer during a deployment".into());
+                    self.note_seen(&mut memory, &Err(unseen));
                     self.remember(&memory).await?;
                     return Ok((self.report(Decision::Wait { why }), self.config.interval));
                 }

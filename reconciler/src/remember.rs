@@ -35,17 +35,19 @@ impl Pass {
                 memory.note_observation(&seen.observation, clock::now());
             }
             Err(Unseen(detail)) => {
-                if memory.unreachable.is_none() {
-                    match self.config.availability {
-                        Availability::Always => {
-                            tracing::warn!(%host, error = detail, "the host does not answer");
-                        }
-                        Availability::Intermittent => {
-                            tracing::info!(%host, error = detail, "the host is away");
-                        }
+                let was_away = memory.unreachable.is_some();
+                let was_overdue = memory.overdue_since.is_some();
+                memory.note_absence(&detail, self.config.overdue_after, clock::now());
+                let since = memory.away_since.map(|since| since.to_string());
+                match memory.overdue_since {
+                    Some(_) if !was_overdue => {
+                        tracing::warn!(%host, since, error = detail, "the host does not answer");
                     }
+                    None if !was_away => {
+                        tracing::info!(%host, since, error = detail, "the host is away");
+                    }
+                    _ => {}
                 }
-                memory.unreachable = Some(detail);
             }
         }
     }
@@ -146,7 +148,7 @@ impl Pass {
         memory.conclude(&ended.outcome, &self.config.backoff, jitter, now);
         memory.note_activation(ended);
         if let Outcome::Unreachable { detail } = &ended.outcome {
-            memory.unreachable = Some(detail.clone());
+            memory.note_absence(&detail, self.config.overdue_after, now);
         }
         if ended.connection.is_some() {
             memory.leftovers.clone_from(&ended.id);

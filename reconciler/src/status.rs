@@ -99,6 +99,7 @@ pub async fn of_host(
         next_attempt: memory.next_attempt.filter(|_| about_this),
         last_seen: memory.last_seen,
         unreachable: memory.unreachable,
+        overdue_since: memory.overdue_since,
         last_converged: memory.last_converged,
         failed_units: memory.failed_units,
         reboot_required: memory.reboot_reasons,

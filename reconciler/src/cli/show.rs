@@ -104,6 +104,12 @@ fn notes(host: &HostStatus) -> Vec<String> {
     {
         notes.push(output::first_line(&outcome.to_string()));
     }
+    if let Some(since) = host.overdue_since {
+        notes.push(format!(
+            "overdue since {}",
+            since.strftime("%m-%d %H:%M:%S")
+        ));
+    }
     if let Some(detail) = &host.unreachable {
         notes.push(output::first_line(detail));
     }

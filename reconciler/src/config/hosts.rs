@@ -20,6 +20,9 @@ use crate::window::{Freeze, Window};
 /// The steepest growth of a wait: with more, the second wait is the longest one already.
 const STEEPEST: f64 = 100.0;
 
+/// An intermittent host that has not been there for so long gets no security updates either.
+const A_WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// The keys that `[defaults]` and every host have in common.
 #[derive(Clone)]
 struct Common {
@@ -30,6 +33,8 @@ struct Common {
     interval: Duration,
     build_on: BuildOn,
     availability: Availability,
+    /// By its availability where nobody says.
+    overdue_after: Option<Duration>,
     sudo: Sudo,
     timeouts: Timeouts,
     proof: ProofConfig,
@@ -50,6 +55,7 @@ impl Common {
             interval: minutes(1),
             build_on: BuildOn::Here,
             availability: Availability::Always,
+            overdue_after: None,
             sudo: Sudo::No,
             timeouts: Timeouts {
                 connect: Duration::from_secs(10),
@@ -96,6 +102,9 @@ impl Common {
                 choice(&AVAILABILITIES),
                 fallback.availability,
             ),
+            overdue_after: table
+                .optional("overdue_after", duration(Duration::ZERO))
+                .or(fallback.overdue_after),
             sudo: table.or("sudo", sudo, fallback.sudo),
             timeouts: timeouts(table.section("timeouts"), &fallback.timeouts),
             proof: ProofConfig::read(table.section("proof"), &fallback.proof),
@@ -189,6 +198,10 @@ fn host(
         backoff: common.backoff,
         build_on: common.build_on,
         availability: common.availability,
+        overdue_after: common.overdue_after.unwrap_or(match common.availability {
+            Availability::Always => Duration::ZERO,
+            Availability::Intermittent => A_WEEK,
+        }),
         windows: common.windows,
         freezes: common.freezes,
     })

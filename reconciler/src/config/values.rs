@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::SpanRelativeTo;
 use toml_span::value::Value;
 
 use super::complaint::{Complaint, quoted};
@@ -16,7 +17,7 @@ pub(super) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// How a duration is written, for messages.
 const DURATION_HELP: &str =
-    "write a number and a unit (ms, s, m, h), such as \"60s\", \"5m\" or \"1h 30m\"";
+    "write a number and a unit (ms, s, m, h, d), such as \"60s\", \"5m\", \"1h 30m\" or \"7d\"";
 
 /// A value as it was given: in the file, or as text in the environment.
 #[derive(Clone, Copy)]
@@ -151,7 +152,8 @@ pub(super) fn number(range: RangeInclusive<f64>) -> impl Fn(Given<'_>) -> Result
     }
 }
 
-/// A duration of at least `shortest`, at most [`LONGEST`], in jiff's friendly form (`1h 30m`).
+/// A duration of at least `shortest`, at most [`LONGEST`], in jiff's friendly form (`1h 30m`); a day has
+/// 24 hours.
 pub(super) fn duration(shortest: Duration) -> impl Fn(Given<'_>) -> Result<Duration, Complaint> {
     move |given| {
         if let Some(bare) = given.bare_number() {
@@ -163,7 +165,8 @@ pub(super) fn duration(shortest: Duration) -> impl Fn(Given<'_>) -> Result<Durat
         }
         let written = text(given)?;
         let parsed = jiff::fmt::friendly::SpanParser::new()
-            .parse_duration(&written)
+            .parse_span(&written)
+            .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
             .map_err(|error| {
                 Complaint::new(
                     format!("{} is not a duration", quoted(&written)),
@@ -297,6 +300,8 @@ mod tests {
             ("1h30m", 5400),
             ("2 hours", 7200),
             ("90 minutes", 5400),
+            ("1d 1h", 90_000),
+            ("2 weeks", 1_209_600),
         ] {
             assert_eq!(
                 secs(written).ok(),
@@ -306,8 +311,8 @@ mod tests {
         }
         assert_eq!(secs("1500ms").ok(), Some(Duration::from_millis(1500)));
         for written in [
-            "", "60", "s", "5 m s", "-5s", "5s ago", "0s", "999ms", "9000h", "1y", "PT5M", "soon",
-            "1e3s",
+            "", "60", "s", "5 m s", "-5s", "5s ago", "0s", "999ms", "9000h", "1mo", "1y", "PT5M",
+            "soon", "1e3s",
         ] {
             assert!(secs(written).is_err(), "{written}");
         }

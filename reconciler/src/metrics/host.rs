@@ -16,6 +16,7 @@ pub(super) struct HostMetrics {
     drifted_since: GaugeVec,
     info: IntGaugeVec,
     reachable: IntGaugeVec,
+    overdue: IntGaugeVec,
     last_seen: GaugeVec,
     last_converged: GaugeVec,
     consecutive_failures: IntGaugeVec,
@@ -58,6 +59,11 @@ impl HostMetrics {
             reachable: whole(
                 "reconcile_host_reachable",
                 "1 if the host answered when last asked.",
+                &["host"],
+            )?,
+            overdue: whole(
+                "reconcile_host_overdue",
+                "1 while the host has not answered for longer than it may be away.",
                 &["host"],
             )?,
             last_seen: real(
@@ -113,6 +119,9 @@ impl HostMetrics {
         self.reachable.with_label_values(&[host]).set(flag(
             status.unreachable.is_none() && status.last_seen.is_some(),
         ));
+        self.overdue
+            .with_label_values(&[host])
+            .set(flag(status.overdue_since.is_some()));
         self.last_seen
             .with_label_values(&[host])
             .set(time(status.last_seen));
@@ -158,6 +167,7 @@ impl HostMetrics {
             &self.drifted,
             &self.info,
             &self.reachable,
+            &self.overdue,
             &self.consecutive_failures,
             &self.quarantined,
             &self.suspended,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use xtask::daemon::Daemon;
 
-use crate::scene::{history, status_of};
+use crate::scene::{history, says, status_of};
 use crate::settled::{start_with, wait_until_in_sync};
 
 /// Longer than a deployment takes on a machine that runs every other test too.
@@ -56,6 +56,47 @@ fn a_dead_host_holds_nobody_up_is_no_failure_and_is_deployed_when_it_is_back() -
     let outcomes = history(&scene.daemon, "spare", "deployment")?;
     assert!(outcomes.iter().all(|one| one["outcome"] == "converged"));
     assert_eq!(outcomes.len(), 2);
+    Ok(())
+}
+
+#[test]
+fn a_host_that_is_away_for_too_long_is_overdue_and_warned_of_once() -> Result<()> {
+    let scene = start_with(&["uConsole"], |config| {
+        *config.host("uConsole") += "\navailability = \"intermittent\"\noverdue_after = \"20s\"";
+        config.timeouts = "connect = \"1s\"\nobserve = \"2s\"".to_owned();
+    })?;
+    let away = scene.host();
+    let overdue = || -> Result<Option<f64>> {
+        let metrics = scene.daemon.metrics()?;
+        Ok(metrics.value("reconcile_host_overdue", &[("host", "uConsole")]))
+    };
+    let warnings = || {
+        let log = scene.daemon.log();
+        log.lines().filter(|line| line.contains("WARN")).count()
+    };
+    assert_eq!(overdue()?, Some(0.0));
+    away.console("iptables -I INPUT -i eth0 -j DROP")?;
+    let status = scene.wait_for_status("uConsole", "the host to be away", |status| {
+        !status["unreachable"].is_null()
+    })?;
+    assert!(status["overdue_since"].is_null(), "{status:#}");
+    assert_eq!(warnings(), 0, "{}", scene.daemon.last_words());
+    scene.wait_for_status("uConsole", "the host to be overdue", |status| {
+        !status["overdue_since"].is_null()
+    })?;
+    assert_eq!(overdue()?, Some(1.0));
+    assert!(says(&scene.daemon, &["status"])?.contains("overdue since"));
+
+    // What is pushed now is seen by a look of its own.
+    let revision = scene.deploy("main", "2")?;
+    scene.wait_for_status("uConsole", "the push to be seen", |status| {
+        status["desired_revision"] == revision.as_str()
+    })?;
+    away.console("iptables -D INPUT -i eth0 -j DROP")?;
+    wait_until_in_sync(&scene, "uConsole", &revision)?;
+    assert_eq!(overdue()?, Some(0.0));
+    assert!(status_of(&scene.daemon, "uConsole")?["overdue_since"].is_null());
+    assert_eq!(warnings(), 1, "{}", scene.daemon.last_words());
     Ok(())
 }
 

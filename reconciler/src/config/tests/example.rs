@@ -42,6 +42,7 @@ fn the_annotated_example_is_right_and_says_every_key() {
         "interval",
         "build_on",
         "availability",
+        "overdue_after",
         "sudo",
         "windows",
         "freezes",

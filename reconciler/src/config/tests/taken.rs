@@ -85,6 +85,26 @@ fn a_host_takes_what_it_does_not_say_from_the_defaults() {
 }
 
 #[test]
+fn an_absent_host_is_overdue_at_once_and_an_intermittent_one_after_a_week_unless_said() {
+    let days = |n: u64| seconds(n * 24 * 60 * 60);
+    let hosts = "[hosts.uConsole]\navailability = \"intermittent\"\n[hosts.spare]\noverdue_after = \"10m\"\n";
+    let overdue_after = |text: &str| {
+        let config = config(text);
+        ["cyt-pi", "uConsole", "spare"].map(|name| config.hosts[&host(name)].overdue_after)
+    };
+    assert_eq!(
+        overdue_after(&format!("{SMALL}{hosts}")),
+        [seconds(0), days(7), seconds(600)]
+    );
+    assert_eq!(
+        overdue_after(&format!(
+            "{SMALL}{hosts}[defaults]\noverdue_after = \"3d\"\n"
+        )),
+        [days(3), days(3), seconds(600)]
+    );
+}
+
+#[test]
 fn paths_are_relative_to_the_folder_of_the_file() {
     let config = config(&format!(
         "state_directory = \"./state\"\n[ssh]\nconfig_file = \"../ssh_config\"\n[webhook]\n\
