@@ -5,6 +5,7 @@ use desired_state::{HistoryEntry, HistoryFilter, HostName, Revision, StoreError}
 
 use crate::config::HostConfig;
 use crate::desired;
+use crate::status;
 use crate::world::{Setup, World};
 
 /// How far back a host's deployments are looked through: years of daily ones.
@@ -66,7 +67,8 @@ impl RollbackError {
     }
 }
 
-/// The last commit that proved itself on the host and is not the wanted one.
+/// The last commit that proved itself on the host and is not the wanted one. Where the wanted one is a
+/// way back that waits for its window, it is that again: who asks once more, by force, means the same.
 ///
 /// # Errors
 /// When there is none, or the state cannot be read.
@@ -75,17 +77,23 @@ pub async fn proven(
     host: &HostName,
     config: &HostConfig,
 ) -> Result<Revision, RollbackError> {
-    let wanted = desired::kept(&world.store, host, config).await?.ok();
-    let wanted = wanted.map(|wanted| wanted.target.revision);
+    let store = &world.store;
+    let wanted = desired::kept(store, host, config).await?.ok();
+    let wanted = wanted.map(|wanted| wanted.target);
+    let memory = status::memory(store, host).await?;
+    let waits = memory.waits.is_some() && memory.target == wanted;
+    let is_pinned = store.pinned(host).await?.is_some();
+    let wanted = wanted.map(|wanted| wanted.revision);
     let entries = deployments(world, host).await?;
-    let mut proven = entries.into_iter().filter(has_proved_itself);
-    proven
-        .find_map(|entry| {
-            entry
-                .revision
-                .filter(|revision| Some(revision) != wanted.as_ref())
-        })
-        .ok_or_else(|| RollbackError::NothingProven(host.clone()))
+    let proven = entries.into_iter().filter(has_proved_itself);
+    let proven: Vec<Revision> = proven.filter_map(|entry| entry.revision).collect();
+    let is_wanted = |revision: &Revision| Some(revision) == wanted.as_ref();
+    let found = if is_pinned && waits && proven.iter().any(is_wanted) {
+        wanted.clone()
+    } else {
+        proven.iter().find(|one| !is_wanted(one)).cloned()
+    };
+    found.ok_or_else(|| RollbackError::NothingProven(host.clone()))
 }
 
 /// The commit that a generation of the host's system profile came from.

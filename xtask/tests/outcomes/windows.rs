@@ -68,7 +68,10 @@ fn a_frozen_host_is_not_deployed_says_why_and_until_when_and_is_deployed_by_forc
     assert_eq!(plan[0]["decision"]["why"]["why"], "window_closed");
     let asked = ends_with(daemon, 6, &["--host", HOST])?;
     assert!(asked.contains(said), "{asked}");
-    assert_eq!(places(scene.host())?, [old.clone(), old.clone(), old]);
+    assert_eq!(
+        places(scene.host())?,
+        [old.clone(), old.clone(), old.clone()]
+    );
     assert!(attempts(daemon, HOST, &second)?.is_empty());
 
     ends_with(daemon, 0, &["--host", HOST, "--force"])?;
@@ -78,9 +81,17 @@ fn a_frozen_host_is_not_deployed_says_why_and_until_when_and_is_deployed_by_forc
     );
     assert!(status_of(daemon, HOST)?["waits"].is_null());
 
+    // The way back waits too; asked for again by force it is the same way.
+    let back = ["rollback", "--host", HOST];
+    ends_with(daemon, 6, &back)?;
+    assert_eq!(scene.host().running_toplevel()?, new);
+    ends_with(daemon, 0, &[&back[..], &["--force"]].concat())?;
+    assert_eq!(scene.host().running_toplevel()?, old);
+    ends_with(daemon, 0, &["unpin", "--host", HOST])?;
+
     let third = scene.deploy("main", "3")?;
     wait_until_waiting(&scene, &third)?;
-    assert_eq!(scene.host().running_toplevel()?, new);
+    assert_eq!(scene.host().running_toplevel()?, old);
     reload(&mut scene, |host| *host = host.replace(&freeze, ""))?;
     wait_until_in_sync(&scene, HOST, &third)?;
     assert_eq!(attempts(&scene.daemon, HOST, &third)?.len(), 1);
