@@ -20,6 +20,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::action::Action;
+use crate::space::MinFree;
 use crate::ssh::{Completed, Connection, Privilege, RemoteCommand, SshError, shown};
 use crate::toplevel::Toplevel;
 
@@ -39,6 +40,8 @@ pub struct ActivationRequest {
     pub timeout: Duration,
     /// What the system has to prove before it stays.
     pub proof: Proof,
+    /// Whether a system that does not fit on `/boot` is refused before anything is changed.
+    pub min_free: MinFree,
 }
 
 /// What a start did.
@@ -97,6 +100,7 @@ impl ActivateError {
 /// What runs on the host, as one script; the plan comes before it.
 const SUPERVISOR: &str = concat!(
     include_str!("holder.sh"),
+    include_str!("platform.sh"),
     include_str!("supervisor/steps.sh"),
     include_str!("supervisor/activation.sh"),
     include_str!("supervisor/ending.sh"),
@@ -131,7 +135,11 @@ pub async fn start(
     }
     let step = "starting the activation";
     let limit = request.proof.limit(request.timeout).as_secs().to_string();
-    let script = request.proof.plan(request.timeout) + SUPERVISOR;
+    let check_boot = match request.min_free.is_checked() {
+        true => "check_boot=yes\n",
+        false => "check_boot=no\n",
+    };
+    let script = request.proof.plan(request.timeout) + check_boot + SUPERVISOR;
     let command = RemoteCommand::new("/bin/sh")
         .arguments(["-c", RECEIVE, "sh", request.id.as_str()])
         .arguments([request.action.name()])

@@ -8,6 +8,7 @@ use crate::destination::Sudo;
 use crate::nix::environment::{self, Variable};
 use crate::nix::{arguments, diagnosis};
 use crate::runner::Nix;
+use crate::space::{Bytes, MinFree, Shortage};
 use crate::ssh::{Connection, Privilege, RemoteCommand, SessionPermit, SshError};
 use crate::toplevel::Toplevel;
 use crate::trouble::NixTrouble;
@@ -88,6 +89,19 @@ pub enum CopyError {
         "the path of the ssh_config file or of the control socket has white space or quotes, which NIX_SSHOPTS cannot carry"
     )]
     AwkwardPath,
+    /// The host has no room for what it lacks of the system.
+    #[error(
+        "the host has {} free in /nix/store, and {} have to be copied there while {} stay free (free some space on the host: `nix-collect-garbage -d`)",
+        Bytes(*free), Bytes(*needed), Bytes(*reserve)
+    )]
+    NoSpace {
+        /// What would be copied, in bytes.
+        needed: u64,
+        /// What is free, in bytes.
+        free: u64,
+        /// What has to stay free, in bytes.
+        reserve: u64,
+    },
     /// Nix failed, and the cause is none of the above.
     #[error("Nix could not copy to {address}: {detail}")]
     Failed {
@@ -105,7 +119,10 @@ impl CopyError {
         match self {
             Self::Nix(trouble) | Self::OnHost(trouble) => trouble.is_worth_retrying(),
             Self::Ssh(error) => error.is_worth_retrying(),
-            Self::ConnectionLost { .. } | Self::PathGone { .. } | Self::Failed { .. } => true,
+            Self::ConnectionLost { .. }
+            | Self::PathGone { .. }
+            | Self::NoSpace { .. }
+            | Self::Failed { .. } => true,
             Self::SignatureLacking { .. }
             | Self::NotAllowed { .. }
             | Self::SudoRefused { .. }
@@ -225,18 +242,36 @@ impl Link {
 }
 
 impl Nix {
-    /// Copies a toplevel with all that it needs, unless the host has it already. `timeout` is for the
-    /// copying.
+    /// Copies a toplevel with all that it needs, unless the host has it already, and only where it fits
+    /// beside what has to stay free. `timeout` is for the copying.
     ///
     /// What is on the host afterwards is not yet on its disk: that is for the activation to see to.
     pub async fn copy(
         &self,
         toplevel: &Toplevel,
         to: &Connection,
+        min_free: MinFree,
         timeout: Duration,
     ) -> Result<(), CopyError> {
         if is_valid_on(to, toplevel).await.map_err(CopyError::Ssh)? {
             return Ok(());
+        }
+        if min_free.is_checked()
+            && let Some(shortage) = self
+                .shortage_on(to, toplevel, min_free)
+                .await
+                .map_err(CopyError::Ssh)?
+        {
+            let Shortage {
+                needed,
+                free,
+                reserve,
+            } = shortage;
+            return Err(CopyError::NoSpace {
+                needed,
+                free,
+                reserve,
+            });
         }
         let link = Link::to(to, self.settings.ssh_config.as_deref()).await?;
         self.transfer_to(arguments::copy(toplevel, &link.store), &link, to, timeout)

@@ -21,6 +21,9 @@ pub struct Observation {
     pub boot_id: String,
     /// `/etc/machine-id` (`machine-id(5)`); empty if the host has none.
     pub machine_id: String,
+    /// The platforms that it can run, as Nix names them (`aarch64-linux`): its kernel's, and that of the
+    /// system that runs.
+    pub platforms: Vec<String>,
     /// The answer of `systemctl is-system-running`: `running`, `degraded`, `starting` …
     pub system_state: String,
     /// The failed units, at most [`MAX_FAILED_UNITS`].
@@ -39,6 +42,8 @@ pub struct Observation {
 
 /// More failed units than this are not listed; nobody reads them one by one.
 pub const MAX_FAILED_UNITS: usize = 50;
+/// A kernel's platform and a system's are two; more lines are not ours.
+const MAX_PLATFORMS: usize = 2;
 /// More traces than this mean that something is wrong with cleaning up, not with the host.
 pub const MAX_DEPLOYMENTS: usize = 20;
 
@@ -102,8 +107,12 @@ impl ObserveError {
     }
 }
 
-/// What runs on the host: holder.sh and observe.sh as one script.
-const SCRIPT: &str = concat!(include_str!("holder.sh"), include_str!("observe.sh"));
+/// What runs on the host, as one script.
+const SCRIPT: &str = concat!(
+    include_str!("holder.sh"),
+    include_str!("platform.sh"),
+    include_str!("observe.sh")
+);
 
 /// The whole answer is some kilobytes; the lists in it are bounded on the host.
 const ANSWER_LIMIT: usize = 64 * 1024;
@@ -141,6 +150,7 @@ fn read(answer: &str) -> Option<Observation> {
         profile: None,
         boot_id: String::new(),
         machine_id: String::new(),
+        platforms: Vec::new(),
         system_state: String::new(),
         failed_units: Vec::new(),
         unfinished_lists: false,
@@ -158,6 +168,9 @@ fn read(answer: &str) -> Option<Observation> {
             "profile" => observation.profile = value.parse().ok(),
             "boot-id" => observation.boot_id = shown(value),
             "machine-id" => observation.machine_id = shown(value),
+            "platform" if observation.platforms.len() < MAX_PLATFORMS => {
+                observation.platforms.push(shown(value));
+            }
             "system-state" => observation.system_state = shown(value),
             "failed-unit" if observation.failed_units.len() < MAX_FAILED_UNITS => {
                 observation.failed_units.push(shown(value));
@@ -228,7 +241,7 @@ mod tests {
     fn a_whole_answer_is_read() {
         let answer = format!(
             "Welcome!\nrunning {SYSTEM}\nbooted {SYSTEM}\nprofile {SYSTEM}\nreboot kernel\n\
-             reboot kernel-params\n{BOOT}machine-id 0123\nsystem-state degraded\n\
+             reboot kernel-params\n{BOOT}machine-id 0123\nplatform aarch64-linux\nplatform armv7l-linux\nsystem-state degraded\n\
              failed-unit a.service\nunfinished start-list\n\
              locked pid 7 (/nix/store/x/bin/switch-to-configuration switch) in a.service\n\
              free / 1\nfree /nix 20000000000\n\
@@ -237,6 +250,7 @@ mod tests {
         let seen = read(&answer).unwrap();
         assert_eq!(seen.running.unwrap().as_str(), SYSTEM);
         assert_eq!(seen.profile.unwrap().as_str(), SYSTEM);
+        assert_eq!(seen.platforms, ["aarch64-linux", "armv7l-linux"]);
         assert_eq!(seen.system_state, "degraded");
         assert_eq!(seen.failed_units, ["a.service"]);
         assert!(seen.unfinished_lists);

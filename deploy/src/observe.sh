@@ -1,5 +1,5 @@
 # Prints what this host runs and how it is, one "name value" a line; the last line is "end".
-# Changes nothing. POSIX sh; holder.sh comes before it.
+# Changes nothing. POSIX sh; holder.sh and platform.sh come before it.
 
 # A hung systemd must not hang the answer.
 PATIENCE=10
@@ -32,6 +32,7 @@ systems() {
 identity() {
     read -r boot <"$root/proc/sys/kernel/random/boot_id" && say "boot-id $boot"
     read -r machine 2>/dev/null <"$root/etc/machine-id" && say "machine-id $machine"
+    platforms | while read -r platform; do say "platform $platform"; done
 }
 
 units() {

@@ -13,6 +13,8 @@ use crate::activate::{ActivationReport, ActivationVerdict, RollbackReason};
 /// | `built`, `dry_activated` | untouched, as asked | no | nothing, until the next revision |
 /// | `reboot_required` | the system cannot be activated live (exit 100), nothing changed | no | nothing, until a person or a policy reboots |
 /// | `activation_refused` | the activation said no before it changed anything (exit 1) | no | backoff |
+/// | `wrong_platform` | untouched: the system was built for another platform than the host's | no | nothing, until another revision |
+/// | `no_space` | untouched: what the system needs does not fit on the host | no | backoff |
 /// | `rolled_back` | the old system is there again: the new one failed to activate, to prove itself or to become the boot default | no | quarantine: nothing, until another system is wanted, the config changes or a person says `--force`; backoff if it only was that nobody of us was there to acknowledge |
 /// | `rollback_failed` | neither the new system nor the old one is wholly there | no | nothing: a person is needed |
 /// | `changed_meanwhile` | somebody else changed the system or the profile during the deployment; theirs is kept | unknown | look again soon |
@@ -50,6 +52,24 @@ pub enum Outcome {
     ActivationRefused {
         /// The last lines that it printed.
         detail: String,
+    },
+    /// The system was built to run on another platform than the host's.
+    WrongPlatform {
+        /// The system's, as Nix names it: `aarch64-linux`.
+        system: String,
+        /// The host's.
+        host: String,
+    },
+    /// What the system needs does not fit on the host.
+    NoSpace {
+        /// Where: `/nix/store` or `/boot`.
+        place: String,
+        /// What would be brought there, in bytes.
+        needed: u64,
+        /// What is free there, in bytes.
+        free: u64,
+        /// What has to stay free there, in bytes.
+        reserve: u64,
     },
     /// The system could not stay, and the host is back on the one before.
     RolledBack {
@@ -195,6 +215,21 @@ impl Outcome {
                     reason => format!("{reason}\n{}", report.output_tail),
                 },
             },
+            ActivationVerdict::WrongPlatform { system, host } => Outcome::WrongPlatform {
+                system: system.clone(),
+                host: host.clone(),
+            },
+            ActivationVerdict::NoSpace {
+                place,
+                needed,
+                free,
+                reserve,
+            } => Outcome::NoSpace {
+                place: place.clone(),
+                needed: *needed,
+                free: *free,
+                reserve: *reserve,
+            },
             ActivationVerdict::Failed { step, code } => Outcome::ActivationFailed {
                 step: step.clone(),
                 code: *code,
@@ -240,6 +275,8 @@ impl Outcome {
             Outcome::DryActivated => "dry_activated",
             Outcome::RebootRequired { .. } => "reboot_required",
             Outcome::ActivationRefused { .. } => "activation_refused",
+            Outcome::WrongPlatform { .. } => "wrong_platform",
+            Outcome::NoSpace { .. } => "no_space",
             Outcome::RolledBack { .. } => "rolled_back",
             Outcome::RollbackFailed { .. } => "rollback_failed",
             Outcome::ChangedMeanwhile { .. } => "changed_meanwhile",
@@ -291,6 +328,8 @@ impl Outcome {
             Outcome::RollbackFailed { .. }
             | Outcome::RebootRequired { .. }
             | Outcome::ActivationRefused { .. }
+            | Outcome::WrongPlatform { .. }
+            | Outcome::NoSpace { .. }
             | Outcome::ActivationFailed { .. }
             | Outcome::ActivationInterrupted { .. }
             | Outcome::AccessRefused { .. }
@@ -321,8 +360,10 @@ impl Outcome {
             | Outcome::Built
             | Outcome::DryActivated
             | Outcome::RebootRequired { .. }
+            | Outcome::WrongPlatform { .. }
             | Outcome::Cancelled { .. } => Retry::Never,
             Outcome::ActivationRefused { .. }
+            | Outcome::NoSpace { .. }
             | Outcome::ActivationFailed { .. }
             | Outcome::ActivationInterrupted { .. }
             | Outcome::Locked { .. }
@@ -370,6 +411,16 @@ mod tests {
                 reasons: Vec::new(),
             },
             Outcome::ActivationRefused { detail: text() },
+            Outcome::WrongPlatform {
+                system: text(),
+                host: text(),
+            },
+            Outcome::NoSpace {
+                place: text(),
+                needed: 3,
+                free: 2,
+                reserve: 1,
+            },
             Outcome::RolledBack {
                 reason: RollbackReason::NotAcknowledged,
                 detail: text(),
@@ -476,7 +527,8 @@ mod tests {
                         Retry::Never
                     }
                 }
-                Outcome::RebootRequired { .. } => Retry::Never,
+                Outcome::RebootRequired { .. } | Outcome::WrongPlatform { .. } => Retry::Never,
+                Outcome::NoSpace { .. } => Retry::Backoff,
                 Outcome::Superseded => Retry::Soon,
                 _ => continue,
             };

@@ -109,7 +109,29 @@ impl Nix {
         more: Vec<environment::Variable>,
         timeout: Duration,
     ) -> Result<Finished, NixTrouble> {
+        let command = Command::new(program, timeout).arguments(arguments);
+        self.run_command(command, more).await
+    }
+
+    /// The same, where up to `limit` bytes of output are wanted.
+    pub(crate) async fn run_with_output(
+        &self,
+        program: &str,
+        arguments: Vec<String>,
+        more: Vec<environment::Variable>,
+        timeout: Duration,
+        limit: usize,
+    ) -> Result<Finished, NixTrouble> {
         let mut command = Command::new(program, timeout).arguments(arguments);
+        command.stdout_limit = limit;
+        self.run_command(command, more).await
+    }
+
+    async fn run_command(
+        &self,
+        mut command: Command,
+        more: Vec<environment::Variable>,
+    ) -> Result<Finished, NixTrouble> {
         command.environment = self
             .variables()
             .await?

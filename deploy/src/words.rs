@@ -5,6 +5,7 @@ use std::fmt;
 use crate::activate::RollbackReason;
 use crate::observe::RebootReason;
 use crate::outcome::Outcome;
+use crate::space::Bytes;
 
 /// One sentence, and below it what was printed, if anything was.
 impl fmt::Display for Outcome {
@@ -33,6 +34,23 @@ impl fmt::Display for Outcome {
             Outcome::ActivationRefused { detail } => {
                 write!(f, "the activation refused{}", below(detail))
             }
+            Outcome::WrongPlatform { system, host } => write!(
+                f,
+                "the system is built for {system}, and the host is {host}: correct nixpkgs.hostPlatform in its configuration, or the host's attribute or destinations"
+            ),
+            Outcome::NoSpace {
+                place,
+                needed,
+                free,
+                reserve,
+            } => write!(
+                f,
+                "{place} on the host has {} free, and the system brings {} while {} have to stay free: {}",
+                Bytes(*free),
+                Bytes(*needed),
+                Bytes(*reserve),
+                room_mend(place)
+            ),
             Outcome::ActivationFailed { step, code, detail } => match code {
                 Some(code) => write!(
                     f,
@@ -108,6 +126,17 @@ impl fmt::Display for RollbackReason {
                 write!(f, "the supervisor was killed on the host ({cause})")
             }
         }
+    }
+}
+
+/// How a host gets room there.
+fn room_mend(place: &str) -> &'static str {
+    match place {
+        // The boot loader removes the kernels of generations that are gone only when it is installed anew.
+        "/boot" => {
+            "run there `nix-collect-garbage -d`, then `/run/current-system/bin/switch-to-configuration boot`"
+        }
+        _ => "run `nix-collect-garbage -d` there",
     }
 }
 

@@ -23,8 +23,8 @@ mod nix_world;
 use std::time::{Duration, Instant};
 
 use deploy::{
-    BuildError, BuildOn, Connection, CopyError, Evaluated, FlakeSource, Nix, NixTrouble, Sudo,
-    Toplevel, is_valid_on,
+    BuildError, BuildOn, Connection, CopyError, Evaluated, FlakeSource, MinFree, Nix, NixTrouble,
+    Sudo, Toplevel, is_valid_on,
 };
 use fleet::{Host, LIMIT};
 use nix_world::{PATIENCE, World, built_by, built_for, evaluated, flake, request, until};
@@ -73,7 +73,9 @@ async fn a_system_is_copied_once_and_the_second_time_is_one_question() {
         let toplevel = built(&world, &nix, TWO_MEGABYTES).await;
         assert!(!is_valid_on(&connection, &toplevel).await.unwrap());
         let begun = Instant::now();
-        nix.copy(&toplevel, &connection, PATIENCE).await.unwrap();
+        nix.copy(&toplevel, &connection, MinFree::DEFAULT, PATIENCE)
+            .await
+            .unwrap();
         let copied = begun.elapsed();
         assert!(is_valid_on(&connection, &toplevel).await.unwrap());
         on(
@@ -81,12 +83,59 @@ async fn a_system_is_copied_once_and_the_second_time_is_one_question() {
             &format!("test $(stat -c %s {toplevel}/data) = 2000000"),
         );
         let begun = Instant::now();
-        nix.copy(&toplevel, &connection, PATIENCE).await.unwrap();
+        nix.copy(&toplevel, &connection, MinFree::DEFAULT, PATIENCE)
+            .await
+            .unwrap();
         println!(
             "copied in {copied:?}, found to be there in {:?}",
             begun.elapsed()
         );
     }
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_not_copied_and_only_what_the_host_lacks_counts() {
+    let Some(host) = Host::lease("spare") else {
+        return;
+    };
+    let world = World::new();
+    let nix = nix_for(&world, &host);
+    let connection = as_root(&host).await;
+    let full = MinFree::bytes(u64::MAX / 2);
+    let toplevel = built(&world, &nix, TWO_MEGABYTES).await;
+    let error = nix
+        .copy(&toplevel, &connection, full, PATIENCE)
+        .await
+        .unwrap_err();
+    let CopyError::NoSpace { needed, free, .. } = error else {
+        panic!("{error:?}");
+    };
+    assert!((2_000_000..2_010_000).contains(&needed), "{needed}");
+    assert!(free > 0);
+    assert!(error.is_worth_retrying(), "somebody may clean up");
+    assert!(!is_valid_on(&connection, &toplevel).await.unwrap());
+
+    // What the host has needs no room, however full it is, nor does a host that is not asked.
+    nix.copy(&toplevel, &connection, MinFree::bytes(0), PATIENCE)
+        .await
+        .unwrap();
+    nix.copy(&toplevel, &connection, full, PATIENCE)
+        .await
+        .unwrap();
+    let link = format!("echo {toplevel} > $out");
+    let (source, evaluated) = system(&world, &nix, &built_by(&link)).await;
+    let small = nix
+        .build(&request(&source, &evaluated), None)
+        .await
+        .unwrap();
+    let error = nix
+        .copy(&small, &connection, full, PATIENCE)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, CopyError::NoSpace { needed, .. } if needed < 1000),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -100,7 +149,9 @@ async fn a_path_that_is_there_but_not_registered_is_copied() {
     let toplevel = built(&world, &nix, "echo whole > $out").await;
     on(&host, &format!("echo half > {toplevel}"));
     assert!(!is_valid_on(&connection, &toplevel).await.unwrap());
-    nix.copy(&toplevel, &connection, PATIENCE).await.unwrap();
+    nix.copy(&toplevel, &connection, MinFree::DEFAULT, PATIENCE)
+        .await
+        .unwrap();
     assert_eq!(on(&host, &format!("cat {toplevel}")), "whole\n");
 }
 
@@ -118,7 +169,9 @@ async fn a_user_with_sudo_copies_and_one_that_the_host_does_not_trust_is_told_th
         .await
         .unwrap();
     let toplevel = built(&world, &nix, TWO_MEGABYTES).await;
-    nix.copy(&toplevel, &connection, PATIENCE).await.unwrap();
+    nix.copy(&toplevel, &connection, MinFree::DEFAULT, PATIENCE)
+        .await
+        .unwrap();
     assert!(is_valid_on(&connection, &toplevel).await.unwrap());
 
     let toplevel = built(&world, &nix, TWO_MEGABYTES).await;
@@ -127,7 +180,10 @@ async fn a_user_with_sudo_copies_and_one_that_the_host_does_not_trust_is_told_th
         .reach(&host.as_worker(Sudo::No), LIMIT)
         .await
         .unwrap();
-    let error = nix.copy(&toplevel, &outsider, PATIENCE).await.unwrap_err();
+    let error = nix
+        .copy(&toplevel, &outsider, MinFree::DEFAULT, PATIENCE)
+        .await
+        .unwrap_err();
     assert!(matches!(&error, CopyError::NotAllowed { .. }), "{error:?}");
     assert!(
         error.to_string().contains("set sudo for this destination") && !error.is_worth_retrying()
@@ -140,7 +196,9 @@ async fn a_user_with_sudo_copies_and_one_that_the_host_does_not_trust_is_told_th
         .reach_fresh(&host.as_worker(Sudo::No), LIMIT)
         .await
         .unwrap();
-    let result = nix.copy(&toplevel, &member, PATIENCE).await;
+    let result = nix
+        .copy(&toplevel, &member, MinFree::DEFAULT, PATIENCE)
+        .await;
     on(&host, "gpasswd -d ai-worker nix-users");
     let error = result.unwrap_err();
     assert!(
@@ -168,7 +226,9 @@ async fn sudo_that_asks_for_a_password_is_named() {
         &host,
         "echo 'ai-worker ALL=(ALL) PASSWD: /usr/bin/nix-daemon' > /etc/sudoers.d/zz-reconcile-test",
     );
-    let result = nix.copy(&toplevel, &connection, PATIENCE).await;
+    let result = nix
+        .copy(&toplevel, &connection, MinFree::DEFAULT, PATIENCE)
+        .await;
     on(&host, "rm /etc/sudoers.d/zz-reconcile-test");
     let error = result.unwrap_err();
     assert!(matches!(&error, CopyError::SudoRefused { .. }), "{error:?}");
@@ -190,7 +250,9 @@ async fn a_full_disk_on_the_host_is_named() {
          mount -t overlay -o lowerdir=/nix/store,upperdir=/mnt/small/u,workdir=/mnt/small/w overlay /nix/store; \
          systemctl restart nix-daemon.service 2>/dev/null || true",
     );
-    let result = nix.copy(&toplevel, &connection, PATIENCE).await;
+    let result = nix
+        .copy(&toplevel, &connection, MinFree::DEFAULT, PATIENCE)
+        .await;
     on(
         &host,
         "umount -l /nix/store; umount -l /mnt/small; systemctl restart nix-daemon.service 2>/dev/null || true",
@@ -201,7 +263,9 @@ async fn a_full_disk_on_the_host_is_named() {
         "{error:?}"
     );
     assert!(error.is_worth_retrying());
-    nix.copy(&toplevel, &connection, PATIENCE).await.unwrap();
+    nix.copy(&toplevel, &connection, MinFree::DEFAULT, PATIENCE)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -218,11 +282,14 @@ async fn a_connection_that_breaks_during_the_copy_is_named_and_the_copy_goes_on_
         "mkdir $out; head -c 300000000 /dev/zero > $out/data",
     )
     .await;
-    let (result, ()) = tokio::join!(nix.copy(&toplevel, &connection, PATIENCE), async {
-        host.until("the copy runs", "pgrep -f '[n]ix-daemon --stdio'")
-            .await;
-        host.kill_masters();
-    });
+    let (result, ()) = tokio::join!(
+        nix.copy(&toplevel, &connection, MinFree::DEFAULT, PATIENCE),
+        async {
+            host.until("the copy runs", "pgrep -f '[n]ix-daemon --stdio'")
+                .await;
+            host.kill_masters();
+        }
+    );
     let error = result.unwrap_err();
     assert!(
         matches!(&error, CopyError::ConnectionLost { .. }),
@@ -230,7 +297,9 @@ async fn a_connection_that_breaks_during_the_copy_is_named_and_the_copy_goes_on_
     );
     assert!(error.is_worth_retrying());
     let connection = as_root(&host).await;
-    nix.copy(&toplevel, &connection, PATIENCE).await.unwrap();
+    nix.copy(&toplevel, &connection, MinFree::DEFAULT, PATIENCE)
+        .await
+        .unwrap();
     on(
         &host,
         &format!("nix-store --delete {toplevel} >/dev/null 2>&1"),
@@ -252,7 +321,12 @@ async fn a_silent_host_ends_the_copy_at_its_time_limit() {
     )
     .await;
     let (result, ()) = tokio::join!(
-        nix.copy(&toplevel, &connection, Duration::from_secs(3)),
+        nix.copy(
+            &toplevel,
+            &connection,
+            MinFree::DEFAULT,
+            Duration::from_secs(3)
+        ),
         async {
             host.until("the copy runs", "pgrep -f '[n]ix-daemon --stdio'")
                 .await;
@@ -297,7 +371,9 @@ async fn a_host_builds_its_own_system_and_keeps_it() {
         on(&host, &format!("nix-store --query --roots {toplevel}")).contains("reconcile-built")
     );
     // And a copy has nothing left to do.
-    nix.copy(&toplevel, &connection, PATIENCE).await.unwrap();
+    nix.copy(&toplevel, &connection, MinFree::DEFAULT, PATIENCE)
+        .await
+        .unwrap();
 
     let (source, broken) = system(&world, &nix, &built_by("echo oh no; exit 7")).await;
     let mut build = request(&source, &broken);
@@ -419,7 +495,9 @@ async fn a_push_is_evaluated_built_and_copied_to_four_hosts_in_parallel() {
             async move {
                 let toplevel = nix.build(&build, None).await.unwrap();
                 let built = begun.elapsed();
-                nix.copy(&toplevel, &connection, PATIENCE).await.unwrap();
+                nix.copy(&toplevel, &connection, MinFree::DEFAULT, PATIENCE)
+                    .await
+                    .unwrap();
                 (built, begun.elapsed())
             }
         };

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use deploy::{
     Action, ActivationReport, ActivationRequest, ActivationVerdict, Connection, DeploymentId,
-    Outcome, Proof, RebootReason, RemoteCommand, RollbackReason, Started, Sudo, SwitchLock,
-    Toplevel, clean_up, observe, start, wait,
+    MinFree, Outcome, Proof, RebootReason, RemoteCommand, RollbackReason, Started, Sudo,
+    SwitchLock, Toplevel, clean_up, observe, start, wait,
 };
 use fleet::{Host, LIMIT, fresh_id};
 use xtask::flake::{Exit, Hang, Marker};
@@ -33,6 +33,7 @@ fn request(action: Action, new: &Toplevel, observed: &Toplevel) -> ActivationReq
         observed: observed.clone(),
         timeout: Duration::from_secs(60),
         proof: Proof::NONE,
+        min_free: MinFree::DEFAULT,
     }
 }
 

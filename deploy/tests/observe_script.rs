@@ -35,6 +35,8 @@ fn a_host_tells_what_it_runs() {
             host.write(&format!("{system}/initrd"), kernel);
             host.write(&format!("{system}/kernel-params"), "same");
         }
+        host.write(&format!("{NEW}/system"), "armv7l-linux");
+        host.program("stubs/uname", "echo aarch64");
         host.link("run/current-system", NEW);
         host.write("run/nixos/start-list", "a.service\n");
         host.write("run/nixos/reload-list", "");
@@ -59,6 +61,8 @@ fn a_host_tells_what_it_runs() {
                 "reboot initrd",
                 "boot-id the-boot-id",
                 "machine-id the-machine-id",
+                "platform aarch64-linux",
+                "platform armv7l-linux",
                 "system-state degraded",
                 "failed-unit x.service",
                 "unfinished start-list",

@@ -95,6 +95,7 @@ pub async fn activate(pass: &Pass, desired: &Desired, ready: Ready) -> Result<En
         observed,
         timeout: pass.config.timeouts.activate,
         proof: proof::of_config(&pass.config.proof),
+        min_free: pass.config.min_free,
     };
     let started = deploy::start(&ready.connection, &request).await;
     if let Err(error @ (ActivateError::NotStarted { .. } | ActivateError::NothingToActivate(_))) =

@@ -6,6 +6,7 @@
 //! Only `locate`, `Source::read`, `check`, `load_secrets` and `watch` touch the disk, and whatever reads a time zone;
 //! the environment is an argument everywhere.
 
+mod bytes;
 mod check;
 mod complaint;
 mod environment;
@@ -32,7 +33,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use deploy::{Action, Attribute, BuildOn, Destination};
+use deploy::{Action, Attribute, BuildOn, Destination, MinFree};
 use desired_state::{BranchName, HostName, RepositoryName};
 
 use crate::window::{Freeze, Window};
@@ -219,6 +220,8 @@ pub struct HostConfig {
     pub windows: Vec<Window>,
     /// When it may not, in a window or not.
     pub freezes: Vec<Freeze>,
+    /// What has to stay free in the host's store.
+    pub min_free: MinFree,
 }
 
 /// Whether drift is corrected.

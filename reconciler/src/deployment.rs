@@ -3,8 +3,8 @@
 use std::error::Error;
 
 use deploy::{
-    BuildError, BuildOn, BuildRequest, Connection, CopyError, Evaluated, Outcome, Toplevel,
-    Transience,
+    BuildError, BuildOn, BuildRequest, Connection, CopyError, Evaluated, Observation, Outcome,
+    Toplevel, Transience,
 };
 use desired_state::StoreError;
 use tokio::time::Instant;
@@ -63,6 +63,7 @@ async fn prepare(
                 .await
                 .map_err(|unseen| Outcome::Unreachable { detail: unseen.0 })?,
         };
+        check_platform(&toplevel, &seen.observation).await?;
         copy(pass, desired, &toplevel, &seen.connection).await?;
         Ok((toplevel, seen))
     };
@@ -142,6 +143,21 @@ async fn evaluate_again(pass: &Pass, desired: &Desired) -> Result<Evaluated, Out
         .map_err(|error| evaluation_failed(&error))
 }
 
+/// Refuses a system for another platform before it is copied, where it was built here. The supervisor
+/// looks again, at those that were built on their host too.
+async fn check_platform(toplevel: &Toplevel, observation: &Observation) -> Result<(), Outcome> {
+    let Some(platform) = deploy::platform_of(toplevel).await else {
+        return Ok(());
+    };
+    match observation.is_foreign(&platform) {
+        None => Ok(()),
+        Some(host) => Err(Outcome::WrongPlatform {
+            host: host.to_owned(),
+            system: platform,
+        }),
+    }
+}
+
 async fn copy(
     pass: &Pass,
     desired: &Desired,
@@ -159,11 +175,23 @@ async fn copy(
     let copied = pass
         .repository
         .nix
-        .copy(toplevel, connection, timeout)
+        .copy(toplevel, connection, pass.config.min_free, timeout)
         .await;
     pass.world.metrics.phase_took(Phase::Copy, began.elapsed());
-    copied.map_err(|error: CopyError| Outcome::CopyFailed {
-        detail: words(&error as &dyn Error),
-        transience: Transience::when_retrying_is(error.is_worth_retrying()),
+    copied.map_err(|error: CopyError| match error {
+        CopyError::NoSpace {
+            needed,
+            free,
+            reserve,
+        } => Outcome::NoSpace {
+            place: "/nix/store".to_owned(),
+            needed,
+            free,
+            reserve,
+        },
+        error => Outcome::CopyFailed {
+            detail: words(&error as &dyn Error),
+            transience: Transience::when_retrying_is(error.is_worth_retrying()),
+        },
     })
 }

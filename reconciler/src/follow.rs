@@ -109,6 +109,7 @@ mod tests {
             windows: Vec::new(),
             freezes: Vec::new(),
             availability: Availability::Always,
+            min_free: deploy::MinFree::DEFAULT,
         }
     }
 

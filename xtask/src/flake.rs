@@ -35,6 +35,8 @@ const TEMPLATE: &[(&str, &str)] = &[
 pub struct System {
     /// Told apart by this: the marker unit writes it when it starts.
     pub version: String,
+    /// What it says that it runs on; the test bed builds it here whatever it says, as a cross build is.
+    pub platform: String,
     /// A kernel other than the booted one needs a reboot.
     pub kernel: String,
     /// The kernel's parameters; others than the booted ones need a reboot.
@@ -155,6 +157,7 @@ impl System {
     pub fn new(version: &str) -> Self {
         Self {
             version: version.to_owned(),
+            platform: format!("{}-linux", std::env::consts::ARCH),
             kernel: "6.12.30".to_owned(),
             kernel_params: "quiet loglevel=4".to_owned(),
             inhibitors: "{}".to_owned(),
@@ -185,9 +188,10 @@ impl System {
             _ => quoted(&self.version),
         };
         format!(
-            "{{\n  system = {};\n  version = {version};\n  kernel = {};\n  kernelParams = {};\n  inhibitors = {};\n  \
+            "{{\n  system = {};\n  platform = {};\n  version = {version};\n  kernel = {};\n  kernelParams = {};\n  inhibitors = {};\n  \
              initInterface = {};\n  megabytes = {};\n  build = {};\n}}\n",
             quoted(&format!("{}-linux", std::env::consts::ARCH)),
+            quoted(&self.platform),
             quoted(&self.kernel),
             quoted(&self.kernel_params),
             quoted(&self.inhibitors),

@@ -89,6 +89,24 @@ pub enum ActivationVerdict {
         /// `init-interface` (exit code 100) or `switch-inhibitor`.
         why: String,
     },
+    /// Nothing was changed: the system was built for another platform than the host's.
+    WrongPlatform {
+        /// The system's, as Nix names it.
+        system: String,
+        /// The host's.
+        host: String,
+    },
+    /// Nothing was changed: what the system needs there does not fit.
+    NoSpace {
+        /// The file system: `/boot`.
+        place: String,
+        /// What would be brought there, in bytes.
+        needed: u64,
+        /// What is free, in bytes.
+        free: u64,
+        /// What has to stay free, in bytes.
+        reserve: u64,
+    },
     /// Another switch is running.
     Locked {
         /// Process id, command and unit of the holder.
@@ -293,6 +311,22 @@ impl ActivationVerdict {
             }
             "changed-meanwhile" => ActivationVerdict::ChangedMeanwhile { what: shown(rest) },
             "awaiting" => ActivationVerdict::Awaiting,
+            "wrong-platform" => {
+                let (system, host) = rest.split_once(' ')?;
+                ActivationVerdict::WrongPlatform {
+                    system: shown(system),
+                    host: shown(host),
+                }
+            }
+            "no-space" => {
+                let mut words = rest.split(' ');
+                ActivationVerdict::NoSpace {
+                    place: shown(words.next()?),
+                    needed: words.next()?.parse().ok()?,
+                    free: words.next()?.parse().ok()?,
+                    reserve: words.next()?.parse().ok()?,
+                }
+            }
             "locked" => ActivationVerdict::Locked { by: shown(rest) },
             "observed-changed" => ActivationVerdict::ObservedChanged {
                 running: shown(rest),
@@ -347,6 +381,7 @@ mod tests {
             // As the script fills them in.
             let verdict = verdict
                 .replace("$failed", "restore 2")
+                .replace("$needed $free $BOOT_RESERVE", "3 2 1")
                 .replace("$cause", "interrupted oom-kill");
             assert!(ActivationVerdict::read(&verdict).is_some(), "{verdict}");
         }

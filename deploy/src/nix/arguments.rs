@@ -107,6 +107,14 @@ pub(crate) fn copy(toplevel: &Toplevel, to: &str) -> Vec<String> {
         .to_vec()
 }
 
+/// `nix path-info` of a toplevel and all that it needs, with the size of each for
+/// [`super::output::closure_sizes`].
+pub(crate) fn closure_sizes(toplevel: &Toplevel) -> Vec<String> {
+    ["path-info", "--recursive", "--size", toplevel.as_str()]
+        .map(str::to_owned)
+        .to_vec()
+}
+
 /// `nix copy` of a derivation and all that it needs to be built elsewhere, not of what it builds.
 pub(crate) fn copy_derivation(derivation: &DerivationPath, to: &str) -> Vec<String> {
     [

@@ -39,6 +39,24 @@ pub(crate) fn evaluated(stdout: &[u8]) -> Result<Evaluation, serde_json::Error> 
     serde_json::from_slice(stdout)
 }
 
+/// Reads the answer of [`super::arguments::closure_sizes`], a path and its size in bytes a line, and gives
+/// it again without what aligns it. `None` if a line is something else.
+pub(crate) fn closure_sizes(stdout: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(stdout).ok()?;
+    let mut list = String::new();
+    for line in text.lines() {
+        let mut words = line.split_ascii_whitespace();
+        let (path, size) = (words.next()?, words.next()?);
+        let is_path = path.parse::<Toplevel>().is_ok() || path.parse::<DerivationPath>().is_ok();
+        let _: u64 = size.parse().ok()?;
+        if !is_path || words.next().is_some() {
+            return None;
+        }
+        list.push_str(&format!("{path} {size}\n"));
+    }
+    (!list.is_empty()).then_some(list)
+}
+
 /// The name that a person most likely meant: the one that takes the fewest edits, if that is few.
 pub(crate) fn nearest<'a>(wanted: &str, available: &'a [String]) -> Option<&'a str> {
     available
@@ -93,6 +111,24 @@ mod tests {
             "",
         ] {
             assert!(evaluated(bad.as_bytes()).is_err());
+        }
+    }
+
+    #[test]
+    fn the_sizes_of_a_closure_are_read_and_what_is_no_path_is_refused() {
+        const PATH: &str = "/nix/store/mf0mdgqm23fa5h6kxad0i3hg1if0fbag-linux-6.12.30";
+        // Nix 2.8.0 and 2.26.3 align alike.
+        let printed = format!("{PATH}                \t        816\n{PATH}.drv\t 4294967296\n");
+        let list = format!("{PATH} 816\n{PATH}.drv 4294967296\n");
+        assert_eq!(closure_sizes(printed.as_bytes()), Some(list));
+        for bad in [
+            "",
+            "/tmp/x 1\n",
+            &format!("{PATH}\n"),
+            &format!("{PATH} 1 2\n"),
+            &format!("{PATH} 1K\n"),
+        ] {
+            assert_eq!(closure_sizes(bad.as_bytes()), None, "{bad:?}");
         }
     }
 

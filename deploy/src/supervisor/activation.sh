@@ -19,6 +19,57 @@ whole() {
     [ -s "$root$new/bin/switch-to-configuration" ] && [ -x "$root$new/bin/switch-to-configuration" ]
 }
 
+# is_foreign: the new system was built for a platform that this host is not.
+is_foreign() {
+    platform=$(built_for "$new") || return 1
+    ! platforms | grep -qxF "$platform"
+}
+
+# boot_parts SYSTEM: what a boot entry for it needs on /boot, one path a line.
+boot_parts() {
+    for part in kernel initrd; do
+        if [ -e "$root$1/$part" ]; then readlink -f "$root$1/$part"; fi
+    done
+}
+
+# new_boot_bytes: the size of the kernel and initrd that neither what runs nor what is installed has.
+new_boot_bytes() {
+    bytes=0
+    known=$(boot_parts "$observed" && boot_parts /nix/var/nix/profiles/system)
+    for part in $(boot_parts "$new"); do
+        if ! say "$known" | grep -qxF "$part"; then bytes=$((bytes + $(stat -c %s "$part"))); fi
+    done
+    say "$bytes"
+}
+
+# clears_boot: systemd-boot drops entries, and their kernels, before it adds one: those of generations
+# that are gone, or beyond its limit (nixpkgs, systemd-boot-builder.py). What is free now says nothing then.
+clears_boot() {
+    entries=$root/boot/loader/entries/nixos-generation-
+    for link in "$profile"-*-link; do
+        number=${link#"$profile"-}
+        [ ! -L "$link" ] || [ -e "$entries${number%-link}.conf" ] || return 0
+    done
+    for entry in "$entries"*.conf; do
+        number=${entry#"$entries"}
+        [ ! -e "$entry" ] || [ -L "$profile-${number%%[!0-9]*}-link" ] || return 0
+    done
+    return 1
+}
+
+# has_boot_room: whether a boot entry for the new system fits on /boot, where that is a file system of its own.
+has_boot_room() {
+    [ "$check_boot" = yes ] || return 0
+    case $action in switch | boot) ;; *) return 0 ;; esac
+    boot=$(stat -c %d "$root/boot/." 2>/dev/null) || return 0
+    if [ "$boot" = "$(stat -c %d "$root/.")" ]; then return 0; fi
+    needed=$(new_boot_bytes)
+    if [ "$needed" = 0 ] || { [ -d "$root/boot/loader/entries" ] && clears_boot; }; then return 0; fi
+    numbers=$(stat -f -c '%a %S' "$root/boot") || return 0
+    free=$((${numbers% *} * ${numbers#* }))
+    [ "$((needed + BOOT_RESERVE))" -le "$free" ]
+}
+
 # Ends what an earlier deployment left without an end, or its unproven system would become the one
 # that this one goes back to.
 end_others() {
@@ -50,6 +101,14 @@ prepare() {
     fi
     if ! whole; then
         finish "refused $new is not on this host, or not whole"
+        return 1
+    fi
+    if is_foreign; then
+        finish "wrong-platform $platform $(kernel_platform)"
+        return 1
+    fi
+    if ! has_boot_room; then
+        finish "no-space /boot $needed $free $BOOT_RESERVE"
         return 1
     fi
     # Older releases wait for this lock without a word, newer ones give up; look first.

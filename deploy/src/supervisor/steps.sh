@@ -1,4 +1,4 @@
-# What every part of the supervisor stands on: its folder, its steps, its verdict. holder.sh comes before it.
+# What every part of the supervisor stands on: its folder, its steps, its verdict. holder.sh and platform.sh come before it.
 # The whole is POSIX sh, with what every NixOS host has: coreutils, grep, util-linux, systemd, Nix.
 #
 # The folder /run/reconcile/ID has
@@ -18,6 +18,7 @@
 #   verdict        made once, last:
 #                    done | degraded
 #                    | refused WHY | failed STEP CODE | locked HOLDER | observed-changed RUNNING
+#                    | wrong-platform OF_SYSTEM OF_HOST | no-space PLACE NEEDED FREE RESERVE
 #                    | reboot-required WHY | changed-meanwhile WHAT | interrupted RESULT
 #                    | rolled-back REASON | rollback-failed STEP CODE REASON
 #                  REASON: failed STEP CODE | timed-out STEP | degraded UNIT… | probe NAME
@@ -31,6 +32,8 @@ gcroots=$root/nix/var/nix/gcroots/reconcile
 OUTPUT_TAIL=16384
 # With less than this left on a file system, in MiB, a host fails in ways that nobody foresees.
 FREE_MEBIBYTES=16
+# What stays free on /boot, in bytes: for entries, and for the clusters of a FAT file system.
+BOOT_RESERVE=1048576
 # How long a start waits for another, in seconds; starting a unit takes a tenth of one.
 START_SECONDS=20
 # How long the end of a killed unit waits for another deployment to let go, in seconds.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 /// What runs on a host to activate.
 pub const SUPERVISOR: &str = concat!(
     include_str!("../../src/holder.sh"),
+    include_str!("../../src/platform.sh"),
     include_str!("../../src/supervisor/steps.sh"),
     include_str!("../../src/supervisor/activation.sh"),
     include_str!("../../src/supervisor/ending.sh"),
@@ -18,6 +19,7 @@ pub const SUPERVISOR: &str = concat!(
 /// What runs on a host to look at it.
 pub const OBSERVE: &str = concat!(
     include_str!("../../src/holder.sh"),
+    include_str!("../../src/platform.sh"),
     include_str!("../../src/observe.sh")
 );
 /// The deployment.
@@ -43,7 +45,7 @@ pub fn shells() -> Vec<Vec<&'static str>> {
 }
 
 /// What a plan says by default; later lines count.
-pub const PLAN: &str = "activate_seconds=60\nacknowledge_seconds=0\nsettle_seconds=0\non_degraded=rollback\n\
+pub const PLAN: &str = "activate_seconds=60\nacknowledge_seconds=0\nsettle_seconds=0\non_degraded=rollback\ncheck_boot=yes\n\
                     ignored_units=''\nprobes() {\n    :\n}\n";
 
 pub struct FakeHost {

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use deploy::{Action, Attribute, BuildOn, Destination, Sudo};
+use deploy::{Action, Attribute, BuildOn, Destination, MinFree, Sudo};
 use desired_state::{BranchName, HostName, RepositoryName};
 use toml_span::value::Value;
 
+use super::bytes::bytes;
 use super::complaint::{Complaint, quoted};
 use super::mistake::nearest;
 use super::parse::SECOND;
@@ -35,6 +36,7 @@ struct Common {
     availability: Availability,
     /// By its availability where nobody says.
     overdue_after: Option<Duration>,
+    min_free: MinFree,
     sudo: Sudo,
     timeouts: Timeouts,
     proof: ProofConfig,
@@ -56,6 +58,7 @@ impl Common {
             build_on: BuildOn::Here,
             availability: Availability::Always,
             overdue_after: None,
+            min_free: MinFree::DEFAULT,
             sudo: Sudo::No,
             timeouts: Timeouts {
                 connect: Duration::from_secs(10),
@@ -105,6 +108,7 @@ impl Common {
             overdue_after: table
                 .optional("overdue_after", duration(Duration::ZERO))
                 .or(fallback.overdue_after),
+            min_free: table.or("min_free", min_free, fallback.min_free),
             sudo: table.or("sudo", sudo, fallback.sudo),
             timeouts: timeouts(table.section("timeouts"), &fallback.timeouts),
             proof: ProofConfig::read(table.section("proof"), &fallback.proof),
@@ -204,6 +208,7 @@ fn host(
         }),
         windows: common.windows,
         freezes: common.freezes,
+        min_free: common.min_free,
     })
 }
 
@@ -342,6 +347,10 @@ fn address(given: Given<'_>, sudo: Sudo) -> Result<Destination, Complaint> {
 
 fn sudo(given: Given<'_>) -> Result<Sudo, Complaint> {
     boolean(given).map(|yes| if yes { Sudo::Yes } else { Sudo::No })
+}
+
+fn min_free(given: Given<'_>) -> Result<MinFree, Complaint> {
+    bytes(given).map(MinFree::bytes)
 }
 
 fn build_on(given: Given<'_>) -> Result<BuildOn, Complaint> {

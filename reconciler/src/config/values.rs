@@ -65,7 +65,7 @@ impl Given<'_> {
         }
     }
 
-    fn integer(self) -> Option<i64> {
+    pub(super) fn integer(self) -> Option<i64> {
         match self {
             Given::Toml(value) => value.as_integer(),
             Given::Text(value) => value.trim().parse().ok(),

@@ -24,6 +24,7 @@ fn observation(running: &str, profile: &str) -> Observation {
         profile: Some(toplevel(profile)),
         boot_id: BOOT.into(),
         machine_id: String::new(),
+        platforms: Vec::new(),
         system_state: "running".into(),
         failed_units: Vec::new(),
         unfinished_lists: false,
@@ -226,6 +227,27 @@ fn another_machine_under_the_hosts_name_is_left_alone_even_when_it_runs_what_is_
     check(&case(Some("a"), "new"), "another_machine");
     check(&case(Some(&"b".repeat(32)), "old"), "deploy");
     check(&case(None, "old"), "deploy");
+}
+
+#[test]
+fn a_system_for_another_platform_is_not_tried_again_and_one_that_does_not_fit_is() {
+    let wrong = Outcome::WrongPlatform {
+        system: "aarch64-linux".into(),
+        host: "x86_64-linux".into(),
+    };
+    let too_big = Outcome::NoSpace {
+        place: "/boot".into(),
+        needed: 3,
+        free: 2,
+        reserve: 1,
+    };
+    for (outcome, expected) in [(wrong, "settled"), (too_big, "backing_off")] {
+        let case = Case {
+            memory: after(&outcome),
+            ..Case::default()
+        };
+        check(&case, expected);
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ ln -s $initrd/initrd $out/initrd
 ln -s $systemPath $out/sw
 printf %s "$kernelParams" > $out/kernel-params
 printf %s "$version" > $out/nixos-version
-printf %s "$system" > $out/system
+printf %s "$platform" > $out/system
 printf %s "$initInterface" > $out/init-interface-version
 printf %s "$inhibitors" > $out/switch-inhibitors
 cp $behaviour $out/testbed/behaviour

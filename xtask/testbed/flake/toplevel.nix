@@ -38,6 +38,7 @@ part "nixos-system-${name}-${host.version}" (builtins.readFile ./build.sh) {
   inherit kernel initrd systemPath;
   inherit (host)
     version
+    platform
     megabytes
     kernelParams
     inhibitors

@@ -9,6 +9,7 @@ mod actions;
 mod backoff;
 mod broken;
 mod ends;
+mod guards;
 mod held;
 #[path = "../push/scene.rs"]
 #[allow(dead_code, reason = "shared with other stories, which use more of it")]

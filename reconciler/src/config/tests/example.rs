@@ -43,6 +43,7 @@ fn the_annotated_example_is_right_and_says_every_key() {
         "build_on",
         "availability",
         "overdue_after",
+        "min_free",
         "sudo",
         "windows",
         "freezes",
