@@ -21,6 +21,7 @@ mod lineage;
 mod mirror;
 mod repository;
 mod revision;
+mod signature;
 mod ssh_transport;
 mod store;
 mod unannounced;
@@ -41,6 +42,7 @@ pub use mirror::{
 };
 pub use repository::RepositoryName;
 pub use revision::Revision;
+pub use signature::{Distrust, Signers};
 pub use store::{Pruned, Store, StoreError};
 pub use unannounced::Unannounced;
 pub use wish::{BranchState, Cause, Wish};

@@ -43,6 +43,7 @@ pub use settings::{Access, MirrorSettings};
 pub(crate) use stop::Stop;
 
 use crate::lineage::{self, Lineage};
+use crate::signature::Signed;
 use crate::{BranchName, Revision};
 use branches::Tips;
 use layout::Layout;
@@ -241,6 +242,22 @@ impl Mirror {
                 Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(false),
                 Err(error) => Err(error),
             }
+        })
+        .await
+    }
+
+    /// A commit's signature and what it signs; `None` if it has none.
+    ///
+    /// # Errors
+    ///
+    /// The mirror does not have the commit, or cannot be read.
+    pub(crate) async fn signature(
+        &self,
+        revision: &Revision,
+    ) -> Result<Option<Signed>, MirrorError> {
+        let revision = revision.clone();
+        self.read("read a commit", move |repository| {
+            Signed::read(repository, git2::Oid::from_str(revision.as_str())?)
         })
         .await
     }

@@ -40,6 +40,13 @@ pub enum BranchState {
         /// Where the branch points now.
         to: Revision,
     },
+    /// The branch's newest commit is not signed by whom the repository wants: the host keeps its revision.
+    Untrusted {
+        /// Where the branch points now.
+        to: Revision,
+        /// Why that commit is not trusted, and the mend. At most 4096 bytes are kept.
+        why: String,
+    },
 }
 
 impl BranchState {
@@ -56,6 +63,7 @@ impl BranchState {
             Self::Present => "present",
             Self::Gone => "gone",
             Self::Rewound { .. } => "rewound",
+            Self::Untrusted { .. } => "untrusted",
         }
     }
 }

@@ -34,7 +34,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use deploy::{Action, Attribute, BuildOn, Destination, MinFree};
-use desired_state::{BranchName, HostName, RepositoryName};
+use desired_state::{BranchName, HostName, RepositoryName, Signers};
 
 use crate::window::{Freeze, Window};
 
@@ -155,6 +155,8 @@ pub struct RepositoryConfig {
     pub fetch_timeout: Duration,
     /// What happens when a branch was rewound.
     pub forced_push: ForcedPush,
+    /// Whose signature a commit has to carry; `None` where it need not carry any.
+    pub signers: Option<Signers>,
 }
 
 /// How the Git server knows us.

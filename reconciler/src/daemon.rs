@@ -287,7 +287,7 @@ async fn take_up_changes(
             Change::SshFilesChanged(files) => {
                 tracing::info!(
                     ?files,
-                    "files for SSH have changed; new connections use them"
+                    "files that the config names have changed; they count from now on"
                 );
                 let before = world.setup();
                 if let Err(error) = world.set_up_again() {

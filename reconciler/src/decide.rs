@@ -3,7 +3,7 @@
 mod words;
 
 use deploy::{Action, Observation, Outcome, Toplevel};
-use desired_state::HostName;
+use desired_state::{Distrust, HostName, Revision};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,10 @@ impl Insistence {
 pub struct Situation<'a> {
     /// How the wanted system is to be brought to the host.
     pub action: Action,
+    /// The wanted revision.
+    pub revision: &'a Revision,
+    /// Why that revision must not be deployed, if it must not.
+    pub distrust: Option<&'a Distrust>,
     /// The toplevel of the wanted revision; absent while its evaluation may not be tried.
     pub wanted: Option<&'a Toplevel>,
     /// What the host says it runs, read just now, or why it does not answer.
@@ -84,6 +88,13 @@ pub enum Why {
     /// No commit is known for it: its branch was never seen, or is gone.
     NoRevision {
         /// What is missing.
+        detail: String,
+    },
+    /// The wanted commit does not carry a signature that the repository wants.
+    Untrusted {
+        /// The commit.
+        revision: Revision,
+        /// Why it is not trusted, and the mend.
         detail: String,
     },
     /// A person has suspended it.
@@ -146,6 +157,7 @@ impl Decision {
             Self::Deploy { .. } => "deploy",
             Self::Wait { why } => match why {
                 Why::NoRevision { .. } => "no_revision",
+                Why::Untrusted { .. } => "untrusted",
                 Why::Suspended { .. } => "suspended",
                 Why::Observing => "observing",
                 Why::AnotherMachine { .. } => "another_machine",
@@ -244,6 +256,13 @@ pub fn decide(situation: &Situation<'_>, now: Timestamp) -> Decision {
         if drift == Drift::InSync && !again {
             return Decision::UpToDate;
         }
+    }
+    // Nothing lifts this, not even a person: who may change hosts is not who may sign.
+    if let Some(distrust) = situation.distrust {
+        return wait(Why::Untrusted {
+            revision: situation.revision.clone(),
+            detail: distrust.to_string(),
+        });
     }
     if let Some(reason) = situation.suspended
         && !insistence.is_forced()

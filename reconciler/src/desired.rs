@@ -1,7 +1,7 @@
 //! What is wanted of a host now: its pin, or the tip of its branch, or a person's order.
 
 use deploy::Action;
-use desired_state::{HostName, Revision, Store, StoreError, Wish};
+use desired_state::{BranchState, HostName, Revision, Store, StoreError, Wish};
 use jiff::Timestamp;
 
 use crate::config::HostConfig;
@@ -124,6 +124,11 @@ pub fn from_branch(wish: Option<&Wish>, config: &HostConfig) -> Result<Desired, 
             cause: wish.cause.to_string(),
             standing: Standing::Kept,
         }),
-        None => Err(format!("{repository} has no branch {branch}")),
+        None => Err(match &wish.branch_state {
+            BranchState::Untrusted { to, why } => {
+                format!("commit {} of {branch} is not trusted: {why}", to.short())
+            }
+            _ => format!("{repository} has no branch {branch}"),
+        }),
     }
 }

@@ -1,6 +1,6 @@
 //! What a host should run after its branch has been looked at: pure.
 
-use desired_state::{BranchState, Cause, HostName, Lineage, Revision, Wish};
+use desired_state::{BranchState, Cause, Distrust, HostName, Lineage, Revision, Wish};
 use jiff::Timestamp;
 
 use crate::config::{ForcedPush, HostConfig};
@@ -12,6 +12,8 @@ pub struct Tip {
     pub revision: Option<Revision>,
     /// How that commit descends from the one recorded for the host, if both are known.
     pub lineage: Option<Lineage>,
+    /// Why that commit must not be deployed, if it must not.
+    pub distrust: Option<Distrust>,
 }
 
 /// Why the branch was looked at, and when that began to be wanted.
@@ -25,8 +27,8 @@ pub struct Occasion {
 
 /// The wish that follows from a look at the branch, or `None` if the recorded one stands.
 ///
-/// A branch that is gone or was rewound against the rule leaves the host on its revision, and the
-/// wish says so.
+/// A branch that is gone, was rewound against the rule or has a newest commit that is not trusted leaves
+/// the host on its revision, and the wish says so.
 pub fn follow(
     host: &HostName,
     config: &HostConfig,
@@ -50,6 +52,16 @@ pub fn follow(
     let kept = recorded.and_then(|wish| wish.revision.clone());
     let next = match (&tip.revision, &kept) {
         (None, _) => wish(kept.clone(), BranchState::Gone),
+        (Some(to), _) if let Some(distrust) = &tip.distrust => {
+            let why = distrust.to_string();
+            wish(
+                kept.clone(),
+                BranchState::Untrusted {
+                    to: to.clone(),
+                    why,
+                },
+            )
+        }
         (Some(tip), None) => wish(Some(tip.clone()), BranchState::Present),
         (Some(new), Some(old)) if new == old => wish(kept.clone(), BranchState::Present),
         (Some(new), Some(_)) => match (tip.lineage, rule) {
@@ -149,6 +161,7 @@ mod tests {
         let tip = Tip {
             revision: tip.map(|(digit, _)| revision(digit)),
             lineage: tip.and_then(|(_, lineage)| lineage),
+            distrust: None,
         };
         let host = "cyt-pi".parse().unwrap();
         let wish = follow(&host, &host_config(), rule, recorded, &tip, &occasion());
@@ -192,6 +205,53 @@ mod tests {
             FOLLOW,
             Some((Some('b'), BranchState::Present)),
         );
+    }
+
+    #[test]
+    fn a_commit_that_is_not_trusted_leaves_the_host_on_its_revision_whatever_the_rule() {
+        let host = "cyt-pi".parse().unwrap();
+        let untrusted = |lineage| Tip {
+            revision: Some(revision('b')),
+            lineage,
+            distrust: Some(Distrust::Unsigned),
+        };
+        let on_a = recorded(Some('a'), BranchState::Present);
+        for (recorded, kept, lineage) in [
+            (None, None, None),
+            (Some(&on_a), Some('a'), Some(Lineage::Forward)),
+            (Some(&on_a), Some('a'), Some(Lineage::Rewound)),
+        ] {
+            let tip = untrusted(lineage);
+            let wish = follow(&host, &host_config(), FOLLOW, recorded, &tip, &occasion()).unwrap();
+            assert_eq!(wish.revision, kept.map(revision));
+            let state = BranchState::Untrusted {
+                to: revision('b'),
+                why: Distrust::Unsigned.to_string(),
+            };
+            assert_eq!(wish.branch_state, state);
+            let again = follow(
+                &host,
+                &host_config(),
+                FOLLOW,
+                Some(&wish),
+                &tip,
+                &occasion(),
+            );
+            assert_eq!(again, None, "it is said once");
+            let trusted = Tip {
+                distrust: None,
+                ..tip
+            };
+            let wish = follow(
+                &host,
+                &host_config(),
+                FOLLOW,
+                Some(&wish),
+                &trusted,
+                &occasion(),
+            );
+            assert_eq!(wish.unwrap().revision, Some(revision('b')));
+        }
     }
 
     #[test]

@@ -47,4 +47,5 @@ pub mod schedule;
 pub mod status;
 pub mod supersede;
 pub mod window;
+pub mod trust;
 pub mod world;

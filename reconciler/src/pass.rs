@@ -197,7 +197,8 @@ impl Pass {
             done = there.and(done);
         }
         if let Ok((report, _)) = &done {
-            let decision = way_back.as_ref().unwrap_or(&report.decision);
+            let waits = |decision: &&Decision| matches!(decision, Decision::Wait { .. });
+            let decision = way_back.as_ref().filter(waits).unwrap_or(&report.decision);
             self.note_wait(&mut of_target, decision).await?;
         }
         match &desired.standing {
@@ -350,8 +351,13 @@ impl Pass {
     > {
         let revision = &desired.target.revision;
         let attribute = &self.config.attribute;
+        // Nothing of a commit that is not trusted is run, not even its evaluation.
+        let is_distrusted = self.repository.distrust(revision).await.is_some();
         let known = evaluations::known(&self.world, &self.repository, revision, attribute).await?;
         let wanted = async {
+            if is_distrusted {
+                return Ok(None);
+            }
             if let Some(known) = known {
                 return Ok(Some(Ok(known)));
             }
@@ -445,8 +451,12 @@ impl Pass {
         let suspension = self.world.store.suspended(&self.host).await?;
         let braked_by = brake::braked_by(self, desired).await?;
         let now = clock::now();
+        let revision = &desired.target.revision;
+        let distrust = self.repository.distrust(revision).await;
         let situation = Situation {
             action: desired.target.action,
+            revision,
+            distrust: distrust.as_ref(),
             wanted: memory.wanted.as_ref(),
             observed: match seen {
                 Ok(seen) => Ok(&seen.observation),

@@ -115,7 +115,7 @@ impl Pass {
     ) -> Result<(), StoreError> {
         let (waits, until) = match decision {
             Decision::Wait {
-                why: why @ Why::Braked { .. },
+                why: why @ (Why::Braked { .. } | Why::Untrusted { .. }),
             } => (Some(why.to_string()), None),
             Decision::Wait {
                 why: why @ Why::WindowClosed { opens, .. },

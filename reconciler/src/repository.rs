@@ -244,7 +244,15 @@ pub async fn tip(
         (Some(old), Some(new)) => Some(lineage(repository, old, new).await?),
         _ => None,
     };
-    Ok(Tip { revision, lineage })
+    let distrust = match &revision {
+        Some(revision) => repository.distrust(revision).await,
+        None => None,
+    };
+    Ok(Tip {
+        revision,
+        lineage,
+        distrust,
+    })
 }
 
 /// How `new` descends from `old`. A commit that a fresh clone no longer has was rewound away.
@@ -317,6 +325,10 @@ fn say(wish: &Wish, recorded: Option<&Wish>) {
             %host, branch = %branch, revision = kept, pushed = to.short(),
             "a forced push rewound the branch and is refused; the host keeps its revision. \
              Allow it once with `reconcile --host {host} --force`, or for good with forced_push = \"follow\""
+        ),
+        BranchState::Untrusted { to, why } => tracing::warn!(
+            %host, branch = %branch, revision = kept, pushed = to.short(), why,
+            "the branch's newest commit is not trusted; the host keeps its revision"
         ),
     }
 }

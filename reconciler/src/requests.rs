@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use desired_state::{
-    BranchName, HistoryEntry, HistoryFilter, HostName, MirrorError, Pin, RepositoryName, Revision,
-    Store, StoreError, Suspension,
+    BranchName, Distrust, HistoryEntry, HistoryFilter, HostName, MirrorError, Pin, RepositoryName,
+    Revision, Store, StoreError, Suspension,
 };
 
 use crate::api::{
@@ -63,6 +63,16 @@ pub enum RequestError {
         #[source]
         source: MirrorError,
     },
+    /// The commit does not carry a signature that the repository wants.
+    #[error("commit {} of {repository} is not deployed: {distrust}", revision.short())]
+    Untrusted {
+        /// Of which repository.
+        repository: RepositoryName,
+        /// Which commit.
+        revision: Revision,
+        /// Why, and the mend.
+        distrust: Distrust,
+    },
     /// There is nothing to go back to.
     #[error(transparent)]
     Rollback(#[from] RollbackError),
@@ -93,6 +103,7 @@ impl RequestError {
             | Self::NoName
             | Self::NoBranch { .. }
             | Self::NoRevision { .. } => false,
+            Self::Untrusted { distrust, .. } => distrust.is_worth_retrying(),
             Self::Rollback(error) => error.is_worth_retrying(),
             Self::Look(error) => error.is_worth_retrying(),
             Self::Store(error) => error.is_worth_retrying(),
@@ -220,6 +231,13 @@ async fn look_first(
                 rollback::of_generation(world, setup, host, config, *generation).await?
             }
         };
+        if let Some(distrust) = repository.distrust(&revision).await {
+            return Err(RequestError::Untrusted {
+                repository: repository.name.clone(),
+                revision,
+                distrust,
+            });
+        }
         revisions.insert(host.clone(), revision);
     }
     Ok(revisions)

@@ -21,6 +21,7 @@ use crate::orders::Orders;
 use crate::proof::Attended;
 use crate::runner::Waker;
 use crate::supersede::Starving;
+use crate::trust::Trust;
 
 /// A follower that is this many events behind misses some; the deployment does not wait for it.
 const EVENTS_KEPT: usize = 1024;
@@ -84,6 +85,8 @@ pub struct Repository {
     pub nix: Nix,
     /// Rung by deliveries, persons and config changes.
     pub bell: Notify,
+    /// What is known of its commits' signatures.
+    pub trust: Trust,
     /// Held while the repository is looked at, so that two looks do not mix up their findings.
     pub looking: Mutex<()>,
 }
@@ -358,6 +361,7 @@ impl Repository {
                 scratch: state.join("scratch"),
             }),
             bell: Notify::new(),
+            trust: Trust::default(),
             looking: Mutex::new(()),
         })
     }

@@ -14,6 +14,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("busybox", "busybox"),
     ("dash", "dash"),
     ("git", "git"),
+    ("gpg", "gpg"),
+    ("gpgv", "gpgv"),
     ("ip", "iproute2"),
     ("mmdebstrap", "mmdebstrap"),
     ("mount", "mount"),

@@ -16,6 +16,11 @@ const VERSIONS: &[(i64, &str, &str)] = &[
         "history by revision",
         include_str!("../../migrations/0002_history_by_revision.sql"),
     ),
+    (
+        3,
+        "untrusted",
+        include_str!("../../migrations/0003_untrusted.sql"),
+    ),
 ];
 
 /// Brings the database to the newest version, and refuses one that is beyond it.
@@ -29,7 +34,7 @@ pub(super) async fn migrate(
 ) -> Result<(), StoreError> {
     // `run` takes an `Acquire`, with which rustc cannot prove that this future is `Send`
     // (https://github.com/rust-lang/rust/issues/100013); sqlx has this for just that reason.
-    let done = migrator().run_direct(None, connection, false).await;
+    let done = migrator(newest()).run_direct(None, connection, false).await;
     let step = "bring the schema up to date";
     done.map_err(|error| match error {
         MigrateError::VersionMissing(found) if found > newest() => StoreError::Newer {
@@ -52,9 +57,17 @@ fn newest() -> i64 {
     VERSIONS.last().map_or(0, |(version, _, _)| *version)
 }
 
-fn migrator() -> Migrator {
+/// Makes a database as an earlier version of this program had it.
+#[cfg(test)]
+pub(super) async fn migrate_to(version: i64, connection: &mut SqliteConnection) {
+    let migrator = migrator(version);
+    migrator.run_direct(None, connection, false).await.unwrap();
+}
+
+fn migrator(newest: i64) -> Migrator {
     let migrations = VERSIONS
         .iter()
+        .filter(|(version, _, _)| *version <= newest)
         .map(|&(version, name, sql)| {
             Migration::new(
                 version,

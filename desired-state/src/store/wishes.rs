@@ -10,8 +10,8 @@ use crate::{BranchState, Cause, HistoryEntry, HostName, Revision, Wish};
 /// Every column of a wish, in the order in which they are written.
 macro_rules! columns {
     () => {
-        "host, repository, branch, revision, branch_state, rewound_to, cause, cause_detail, \
-         requested_at, recorded_at"
+        "host, repository, branch, revision, branch_state, branch_at, untrusted_why, cause, \
+         cause_detail, requested_at, recorded_at"
     };
 }
 
@@ -70,17 +70,19 @@ async fn set(write: &mut Write<'_>, new: &Wish) -> Result<(), StoreError> {
         .await?
         .map(wish)
         .transpose()?;
-    let (cause_detail, rewound_to) = (cause_detail(&new.cause), rewound_to(&new.branch_state));
+    let cause_detail = cause_detail(&new.cause);
+    let (branch_at, untrusted_why) = kept_from(&new.branch_state);
     write
         .execute(
             sqlx::query(concat!(
                 "INSERT INTO wishes (",
                 columns!(),
-                ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+                ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
                  ON CONFLICT (host) DO UPDATE SET \
                  repository = excluded.repository, branch = excluded.branch, \
                  revision = excluded.revision, branch_state = excluded.branch_state, \
-                 rewound_to = excluded.rewound_to, cause = excluded.cause, \
+                 branch_at = excluded.branch_at, untrusted_why = excluded.untrusted_why, \
+                 cause = excluded.cause, \
                  cause_detail = excluded.cause_detail, requested_at = excluded.requested_at, \
                  recorded_at = excluded.recorded_at"
             ))
@@ -89,7 +91,8 @@ async fn set(write: &mut Write<'_>, new: &Wish) -> Result<(), StoreError> {
             .bind(new.branch.as_str())
             .bind(new.revision.as_ref().map(Revision::as_str))
             .bind(new.branch_state.label())
-            .bind(rewound_to)
+            .bind(branch_at)
+            .bind(untrusted_why)
             .bind(new.cause.label())
             .bind(cause_detail)
             .bind(microseconds(new.requested_at))
@@ -132,9 +135,18 @@ fn change(old: Option<&Wish>, new: &Wish) -> Option<HistoryEntry> {
             BranchState::Present => "; the branch is followed",
             BranchState::Gone => "; the branch is gone, the host keeps its revision",
             BranchState::Rewound { .. } => "; the branch was rewound, the host keeps its revision",
+            BranchState::Untrusted { .. } => {
+                "; its newest commit is not trusted, the host keeps its revision"
+            }
         });
-        if let BranchState::Rewound { to } = &new.branch_state {
-            detail.push_str(&format!(" (the branch is at {})", to.short()));
+        match &new.branch_state {
+            BranchState::Rewound { to } => {
+                detail.push_str(&format!(" (the branch is at {})", to.short()));
+            }
+            BranchState::Untrusted { to, why } => {
+                detail.push_str(&format!(" (the branch is at {}): {why}", to.short()));
+            }
+            BranchState::Present | BranchState::Gone => {}
         }
     }
     Some(HistoryEntry {
@@ -155,10 +167,15 @@ fn cause_detail(cause: &Cause) -> Option<String> {
     }
 }
 
-fn rewound_to(state: &BranchState) -> Option<&str> {
+/// The commit that the host is kept from, and why that is not trusted.
+fn kept_from(state: &BranchState) -> (Option<&str>, Option<String>) {
     match state {
-        BranchState::Rewound { to } => Some(to.as_str()),
-        BranchState::Present | BranchState::Gone => None,
+        BranchState::Rewound { to } => (Some(to.as_str()), None),
+        BranchState::Untrusted { to, why } => {
+            let why = cut(why, bounds::PARAGRAPH).into_owned();
+            (Some(to.as_str()), Some(why))
+        }
+        BranchState::Present | BranchState::Gone => (None, None),
     }
 }
 
@@ -167,7 +184,11 @@ fn wish(row: Row) -> Result<Wish, StoreError> {
         "present" => BranchState::Present,
         "gone" => BranchState::Gone,
         "rewound" => BranchState::Rewound {
-            to: row.name("rewound_to")?,
+            to: row.name("branch_at")?,
+        },
+        "untrusted" => BranchState::Untrusted {
+            to: row.name("branch_at")?,
+            why: row.text("untrusted_why")?,
         },
         other => return Err(unreadable("branch_state", &other)),
     };

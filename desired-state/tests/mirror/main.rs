@@ -10,6 +10,7 @@ mod damage;
 mod files;
 mod https;
 mod nix;
+mod signatures;
 mod ssh;
 mod sshd;
 mod support;

@@ -76,6 +76,9 @@ fn notes(host: &HostStatus) -> Vec<String> {
         Some(BranchState::Rewound { to }) => {
             notes.push(format!("forced push to {} refused", to.short()));
         }
+        Some(BranchState::Untrusted { to, why }) => {
+            notes.push(format!("commit {} is not trusted: {why}", to.short()));
+        }
         Some(BranchState::Present) | None => {}
     }
     if let Some(why) = &host.suspended {

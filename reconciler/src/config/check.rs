@@ -1,5 +1,7 @@
 //! Looks at the files that a configuration names, as far as that can be done without changing anything.
 
+mod signers;
+
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -129,6 +131,17 @@ fn fault_within(role: PathRole, contents: &[u8]) -> Option<Complaint> {
                 "add a line feed at its end, as with `echo >> FILE`",
             )
         }
+        PathRole::AllowedSigners => signers::fault(&String::from_utf8_lossy(contents)),
+        PathRole::OpenpgpKeyring if text.starts_with(b"-----BEGIN PGP") => complain(
+            "is armored",
+            "gpgv reads only keyrings in binary",
+            "write it anew with `gpg --dearmor`, or with `gpg --export` without --armor",
+        ),
+        PathRole::OpenpgpKeyring if !signers::is_keyring(contents) => complain(
+            "is not an OpenPGP keyring",
+            "it begins neither as a packet (RFC 9580, 4.2) nor as a keybox of GnuPG",
+            "write it with `gpg --export KEY… > FILE`",
+        ),
         _ => None,
     }
 }
@@ -302,6 +315,48 @@ mod tests {
             let message = look(&folder).unwrap_err().to_string();
             assert!(message.contains(part), "expected {part:?} in:\n{message}");
         }
+    }
+
+    #[test]
+    fn files_of_signers_that_could_never_let_a_commit_pass_are_told_why() {
+        const SIGNERS: &str = "# who\n\nada@x,bob@x namespaces=\"git\",valid-before=\"20300101\" ssh-ed25519 AAAAC3 ada\n\
+                               *@y ecdsa-sha2-nistp256 AAAAE2\n";
+        let folder = right();
+        let file = folder.path().join("reconcile.toml");
+        let rule = "known_hosts_file = \"known\"\nallowed_signers_file = \"signers\"\nopenpgp_keyring_file = \"keyring\"\n";
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.replace("known_hosts_file = \"known\"\n", rule)).unwrap();
+        set(&folder, "signers", SIGNERS, 0o644);
+        set(&folder, "keyring", "", 0o644);
+        let keyring = folder.path().join("keyring");
+        fs::write(&keyring, [0x98, 0x33, 4]).unwrap();
+        assert_eq!(look(&folder), Ok(Warnings::default()));
+        for (signers, part) in [
+            ("# nobody\n", "names nobody"),
+            ("ssh-ed25519 AAAAC3 ada\n", "no key in line 1"),
+            ("ada@x ssh-ed25519 AAAAC3\nbob@x\n", "no key in line 2"),
+            ("", "is empty"),
+        ] {
+            set(&folder, "signers", signers, 0o644);
+            let message = look(&folder).unwrap_err().to_string();
+            assert!(message.contains(part), "expected {part:?} in:\n{message}");
+        }
+        set(&folder, "signers", SIGNERS, 0o644);
+        for (contents, part) in [
+            ("-----BEGIN PGP PUBLIC KEY BLOCK-----\n", "gpg --dearmor"),
+            ("a text", "not an OpenPGP keyring"),
+        ] {
+            fs::write(&keyring, contents).unwrap();
+            let message = look(&folder).unwrap_err().to_string();
+            assert!(message.contains(part), "expected {part:?} in:\n{message}");
+        }
+        fs::remove_file(&keyring).unwrap();
+        assert!(
+            look(&folder)
+                .unwrap_err()
+                .to_string()
+                .contains("No such file")
+        );
     }
 
     #[test]

@@ -30,6 +30,10 @@ pub enum PathRole {
     KnownHosts,
     /// An `ssh_config(5)` file.
     SshConfig,
+    /// Who may sign commits by SSH, as in `ssh-keygen(1)`, section ALLOWED SIGNERS.
+    AllowedSigners,
+    /// Who may sign commits by OpenPGP, as `gpg --export` writes it.
+    OpenpgpKeyring,
     /// The folder of all state.
     StateDirectory,
     /// A unix socket that the daemon makes.
@@ -58,6 +62,8 @@ impl PathRole {
             PathRole::SshKey => "SSH key",
             PathRole::KnownHosts => "known_hosts file",
             PathRole::SshConfig => "ssh_config file",
+            PathRole::AllowedSigners => "allowed signers file",
+            PathRole::OpenpgpKeyring => "OpenPGP keyring",
             PathRole::StateDirectory => "state directory",
             PathRole::Socket => "control socket",
         }

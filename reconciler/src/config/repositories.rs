@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use desired_state::RepositoryName;
+use desired_state::{RepositoryName, Signers};
 
 use super::complaint::{Complaint, quoted};
 use super::mistake::nearest;
@@ -129,6 +129,10 @@ fn repository(mut table: Section<'_>, ssh: &SshConfig) -> Option<RepositoryConfi
         Duration::from_secs(2 * 60),
     );
     let forced_push = table.or("forced_push", choice(&FORCED), ForcedPush::Refuse);
+    let signers = Signers {
+        allowed_signers: table.path_at("allowed_signers_file", PathRole::AllowedSigners),
+        openpgp_keyring: table.path_at("openpgp_keyring_file", PathRole::OpenpgpKeyring),
+    };
     table.finish();
     Some(RepositoryConfig {
         url: url?.text,
@@ -137,6 +141,7 @@ fn repository(mut table: Section<'_>, ssh: &SshConfig) -> Option<RepositoryConfi
         poll_interval,
         fetch_timeout,
         forced_push,
+        signers: (signers != Signers::default()).then_some(signers),
     })
 }
 

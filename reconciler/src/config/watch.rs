@@ -37,7 +37,7 @@ pub enum Change {
     Refused(Mistakes),
     /// These webhook secrets, tokens or SSH keys of the configuration in force have other contents, or are gone.
     SecretsChanged(Vec<PathBuf>),
-    /// These known_hosts or ssh_config files of the configuration in force have other contents, or are gone.
+    /// These known_hosts or ssh_config files, or files of who may sign, of the configuration in force have other contents, or are gone.
     SshFilesChanged(Vec<PathBuf>),
 }
 

@@ -75,6 +75,7 @@ struct Case {
     observed: Result<Observation, &'static str>,
     memory: Memory,
     policy: Policy,
+    distrust: Option<Distrust>,
     suspended: Option<&'static str>,
     braked_by: Vec<HostName>,
     openness: Openness,
@@ -88,6 +89,7 @@ impl Default for Case {
             observed: Ok(observation("old", "old")),
             memory: Memory::default(),
             policy: Policy::Enforce,
+            distrust: None,
             suspended: None,
             braked_by: Vec::new(),
             openness: Openness::Open,
@@ -99,8 +101,11 @@ impl Default for Case {
 /// Decides for a host that is wanted on the toplevel `new`.
 fn check(case: &Case, expected: &str) {
     let wanted = toplevel("new");
+    let revision = "a".repeat(40).parse().unwrap();
     let situation = Situation {
         action: case.action,
+        revision: &revision,
+        distrust: case.distrust.as_ref(),
         wanted: Some(&wanted),
         observed: case.observed.as_ref().map_err(|error| *error),
         memory: &case.memory,
@@ -227,6 +232,19 @@ fn another_machine_under_the_hosts_name_is_left_alone_even_when_it_runs_what_is_
     check(&case(Some("a"), "new"), "another_machine");
     check(&case(Some(&"b".repeat(32)), "old"), "deploy");
     check(&case(None, "old"), "deploy");
+}
+
+#[test]
+fn a_commit_that_is_not_trusted_is_not_deployed_whoever_insists_and_what_runs_already_stays() {
+    let case = |running: &str, insistence| Case {
+        observed: Ok(observation(running, running)),
+        distrust: Some(Distrust::Unsigned),
+        insistence,
+        ..Case::default()
+    };
+    check(&case("old", Insistence::None), "untrusted");
+    check(&case("old", Insistence::Forced), "untrusted");
+    check(&case("new", Insistence::None), "up_to_date");
 }
 
 #[test]

@@ -20,6 +20,9 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoRevision { detail } => write!(f, "nothing to deploy: {detail}"),
+            Self::Untrusted { revision, detail } => {
+                write!(f, "commit {} is not deployed: {detail}", revision.short())
+            }
             Self::Suspended { reason } => write!(f, "suspended: {reason}"),
             Self::Observing => write!(f, "drifted, only observed by policy"),
             Self::AnotherMachine { expected, found } => write!(

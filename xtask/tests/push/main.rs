@@ -14,3 +14,4 @@ mod pushes;
 mod recorded;
 mod scene;
 mod settings;
+mod signed;

@@ -162,7 +162,7 @@ fn deliveries_are_heard_as_before_when_the_known_hosts_have_changed() -> Result<
     let file = scene.forge.known_hosts();
     let contents = fs::read_to_string(file)?;
     fs::write(file, format!("{contents}# looked at by hand\n"))?;
-    wait_for_log(&scene.daemon, "files for SSH have changed")?;
+    wait_for_log(&scene.daemon, "files that the config names have changed")?;
     // What the change itself makes the daemon look at must not be what finds the push.
     wait_until_idle(&scene.daemon)?;
     let revision = scene.deploy("main", "2")?;

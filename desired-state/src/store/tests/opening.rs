@@ -92,7 +92,7 @@ async fn a_database_of_a_newer_version_is_refused_and_left_as_it_is() {
             error,
             StoreError::Newer {
                 found: 7000,
-                known: 2,
+                known: 3,
                 ..
             }
         ),
@@ -186,4 +186,33 @@ async fn a_value_that_somebody_else_wrote_is_an_error_and_no_panic() {
     );
     // The next question is answered.
     assert_eq!(fresh.suspensions().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_an_earlier_version_wrote_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(&path)
+        .create_if_missing(true);
+    use sqlx::{Connection as _, SqlSafeStr as _};
+    let mut old = sqlx::SqliteConnection::connect_with(&options)
+        .await
+        .unwrap();
+    super::super::schema::migrate_to(2, &mut old).await;
+    let rewound = "INSERT INTO wishes VALUES ('a', 'infra-team/infra', 'main', \
+                   '1111111111111111111111111111111111111111', 'rewound', \
+                   '2222222222222222222222222222222222222222', 'poll', NULL, 1, 2)";
+    sqlx::raw_sql(rewound.into_sql_str())
+        .execute(&mut old)
+        .await
+        .unwrap();
+    old.close().await.unwrap();
+
+    let store = Store::open(&path).await.unwrap();
+    let wish = store.wish(&host("a")).await.unwrap().unwrap();
+    assert_eq!(wish.revision, Some(revision('1')));
+    let rewound = crate::BranchState::Rewound { to: revision('2') };
+    assert_eq!(wish.branch_state, rewound);
+    assert_eq!(wish.recorded_at.as_microsecond(), 2);
 }

@@ -45,6 +45,13 @@ async fn every_kind_of_wish_is_read_as_it_was_written() {
             cause: Cause::Person("Ada \u{1f980}".to_owned()),
             ..wish("d", '1')
         },
+        Wish {
+            branch_state: BranchState::Untrusted {
+                to: revision('2'),
+                why: "it is not signed".to_owned(),
+            },
+            ..wish("e", '1')
+        },
     ];
     for wish in &wishes {
         fresh.set_wish(wish).await.unwrap();
@@ -92,6 +99,16 @@ async fn a_wish_that_changes_is_an_entry_of_the_history_and_one_that_stays_is_no
         })
         .await
         .unwrap();
+    fresh
+        .set_wish(&Wish {
+            branch_state: BranchState::Untrusted {
+                to: revision('3'),
+                why: "it is not signed".to_owned(),
+            },
+            ..wish("a", '2')
+        })
+        .await
+        .unwrap();
     fresh.set_wish(&wish("a", '3')).await.unwrap();
     let other = Wish {
         branch: "test".parse().unwrap(),
@@ -111,6 +128,10 @@ async fn a_wish_that_changes_is_an_entry_of_the_history_and_one_that_stays_is_no
         (
             "branch",
             "infra-team/infra main; the branch is gone, the host keeps its revision",
+        ),
+        (
+            "branch",
+            "infra-team/infra main; its newest commit is not trusted, the host keeps its revision (the branch is at 333333333333): it is not signed",
         ),
         (
             "wish",

@@ -35,6 +35,8 @@ fn the_annotated_example_is_right_and_says_every_key() {
         "poll_interval",
         "fetch_timeout",
         "forced_push",
+        "allowed_signers_file",
+        "openpgp_keyring_file",
         "repository",
         "branch",
         "action",
