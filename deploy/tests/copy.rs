@@ -236,7 +236,7 @@ async fn sudo_that_asks_for_a_password_is_named() {
 }
 
 #[tokio::test]
-async fn a_full_disk_on_the_host_is_named() {
+async fn a_full_disk_on_the_host_is_seen_before_the_copy_and_named_by_it() {
     let Some(host) = Host::lease("spare") else {
         return;
     };
@@ -250,12 +250,20 @@ async fn a_full_disk_on_the_host_is_named() {
          mount -t overlay -o lowerdir=/nix/store,upperdir=/mnt/small/u,workdir=/mnt/small/w overlay /nix/store; \
          systemctl restart nix-daemon.service 2>/dev/null || true",
     );
+    let foreseen = nix
+        .copy(&toplevel, &connection, MinFree::bytes(1), PATIENCE)
+        .await;
     let result = nix
-        .copy(&toplevel, &connection, MinFree::DEFAULT, PATIENCE)
+        .copy(&toplevel, &connection, MinFree::bytes(0), PATIENCE)
         .await;
     on(
         &host,
         "umount -l /nix/store; umount -l /mnt/small; systemctl restart nix-daemon.service 2>/dev/null || true",
+    );
+    let error = foreseen.unwrap_err();
+    assert!(
+        matches!(&error, CopyError::NoSpace { needed, free, .. } if needed > free),
+        "{error:?}"
     );
     let error = result.unwrap_err();
     assert!(

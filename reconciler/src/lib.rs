@@ -46,6 +46,6 @@ pub mod runner;
 pub mod schedule;
 pub mod status;
 pub mod supersede;
-pub mod window;
 pub mod trust;
+pub mod window;
 pub mod world;

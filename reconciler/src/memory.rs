@@ -306,6 +306,7 @@ mod tests {
             unfinished_lists: false,
             reboot_reasons: Vec::new(),
             free_bytes: std::collections::BTreeMap::new(),
+            platforms: Vec::new(),
             switch_lock: deploy::SwitchLock::Free,
             deployments: Vec::new(),
         }

@@ -148,7 +148,7 @@ impl Pass {
         memory.conclude(&ended.outcome, &self.config.backoff, jitter, now);
         memory.note_activation(ended);
         if let Outcome::Unreachable { detail } = &ended.outcome {
-            memory.note_absence(&detail, self.config.overdue_after, now);
+            memory.note_absence(detail, self.config.overdue_after, now);
         }
         if ended.connection.is_some() {
             memory.leftovers.clone_from(&ended.id);

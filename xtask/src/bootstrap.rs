@@ -15,6 +15,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("dash", "dash"),
     ("git", "git"),
     ("gpg", "gpg"),
+    ("gpg-agent", "gpg-agent"),
     ("gpgv", "gpgv"),
     ("ip", "iproute2"),
     ("mmdebstrap", "mmdebstrap"),
