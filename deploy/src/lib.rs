@@ -21,6 +21,7 @@ mod nix;
 mod observe;
 mod outcome;
 mod platform;
+mod reboot;
 mod runner;
 mod space;
 mod ssh;
@@ -54,6 +55,7 @@ pub use observe::{
     SwitchLock, observe,
 };
 pub use outcome::{Outcome, Retry, Transience};
+pub use reboot::{BootEntry, RebootError, Told, reboot};
 pub use ssh::{
     Completed, Connection, Connections, DestinationFailure, LoginFault, Privilege, RemoteCommand,
     SessionPermit, SshError, SshSettings,

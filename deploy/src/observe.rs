@@ -17,6 +17,8 @@ pub struct Observation {
     pub booted: Option<Toplevel>,
     /// The target of the system profile, `/nix/var/nix/profiles/system`.
     pub profile: Option<Toplevel>,
+    /// The generation of the system profile, as in `system-42-link` (nix-env(1), "Profiles").
+    pub generation: Option<u32>,
     /// `/proc/sys/kernel/random/boot_id`: another one means that the host has booted since.
     pub boot_id: String,
     /// `/etc/machine-id` (`machine-id(5)`); empty if the host has none.
@@ -148,6 +150,7 @@ fn read(answer: &str) -> Option<Observation> {
         running: None,
         booted: None,
         profile: None,
+        generation: None,
         boot_id: String::new(),
         machine_id: String::new(),
         platforms: Vec::new(),
@@ -166,6 +169,7 @@ fn read(answer: &str) -> Option<Observation> {
             "running" => observation.running = value.parse().ok(),
             "booted" => observation.booted = value.parse().ok(),
             "profile" => observation.profile = value.parse().ok(),
+            "generation" => observation.generation = value.parse().ok(),
             "boot-id" => observation.boot_id = shown(value),
             "machine-id" => observation.machine_id = shown(value),
             "platform" if observation.platforms.len() < MAX_PLATFORMS => {
@@ -240,7 +244,7 @@ mod tests {
     #[test]
     fn a_whole_answer_is_read() {
         let answer = format!(
-            "Welcome!\nrunning {SYSTEM}\nbooted {SYSTEM}\nprofile {SYSTEM}\nreboot kernel\n\
+            "Welcome!\nrunning {SYSTEM}\nbooted {SYSTEM}\nprofile {SYSTEM}\ngeneration 42\nreboot kernel\n\
              reboot kernel-params\n{BOOT}machine-id 0123\nplatform aarch64-linux\nplatform armv7l-linux\nsystem-state degraded\n\
              failed-unit a.service\nunfinished start-list\n\
              locked pid 7 (/nix/store/x/bin/switch-to-configuration switch) in a.service\n\
@@ -251,6 +255,7 @@ mod tests {
         assert_eq!(seen.running.unwrap().as_str(), SYSTEM);
         assert_eq!(seen.profile.unwrap().as_str(), SYSTEM);
         assert_eq!(seen.platforms, ["aarch64-linux", "armv7l-linux"]);
+        assert_eq!(seen.generation, Some(42));
         assert_eq!(seen.system_state, "degraded");
         assert_eq!(seen.failed_units, ["a.service"]);
         assert!(seen.unfinished_lists);

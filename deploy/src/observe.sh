@@ -24,6 +24,15 @@ systems() {
         target=$(readlink -f "$root/${link#*:}")
         say "${link%%:*} ${target#"$root"}"
     done
+    # The profile is a link to system-N-link beside it, which is the link to the system.
+    if generation=$(readlink "$root/nix/var/nix/profiles/system"); then
+        case $generation in
+        *system-*-link)
+            generation=${generation##*system-}
+            say "generation ${generation%-link}"
+            ;;
+        esac
+    fi
     for reason in kernel initrd kernel-modules kernel-params; do
         if differs "$reason"; then say "reboot $reason"; fi
     done

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::activate::{ActivationReport, ActivationVerdict, RollbackReason};
+use crate::reboot::BootEntry;
 
 /// How a deployment, one attempt to bring one host to one system, ended.
 ///
@@ -12,6 +13,10 @@ use crate::activate::{ActivationReport, ActivationVerdict, RollbackReason};
 /// | `degraded` | the system is there, some units are failed (exit 4) | yes | nothing; people look at the units |
 /// | `built`, `dry_activated` | untouched, as asked | no | nothing, until the next revision |
 /// | `reboot_required` | the system cannot be activated live (exit 100), nothing changed | no | nothing, until a person or a policy reboots |
+/// | `rebooted` | it has booted the system | yes | nothing |
+/// | `booted_another` | it came back from its reboot on another system | no | nothing: it is left there, and not rebooted again by itself |
+/// | `did_not_come_back` | unknown: it does not answer since it was told to reboot, and its deadline is over | unknown | nothing: a person is needed; it is not rebooted again by itself |
+/// | `did_not_reboot` | as before: it was told to reboot, and did not | as before | nothing: it is not told again by itself |
 /// | `activation_refused` | the activation said no before it changed anything (exit 1) | no | backoff |
 /// | `wrong_platform` | untouched: the system was built for another platform than the host's | no | nothing, until another revision |
 /// | `no_space` | untouched: what the system needs does not fit on the host | no | backoff |
@@ -47,6 +52,27 @@ pub enum Outcome {
     RebootRequired {
         /// What makes it so, in words.
         reasons: Vec<String>,
+    },
+    /// It was told to reboot, and has booted the system.
+    Rebooted,
+    /// It was told to reboot, and has booted another system.
+    BootedAnother {
+        /// The system that it has booted.
+        booted: String,
+        /// The system that it was to boot.
+        wanted: String,
+    },
+    /// It was told to reboot, and has not answered since.
+    DidNotComeBack {
+        /// What it was to boot.
+        entry: BootEntry,
+        /// Why it does not answer.
+        detail: String,
+    },
+    /// It was told to reboot, and still is on the same boot.
+    DidNotReboot {
+        /// What is known about it.
+        detail: String,
     },
     /// The activation refused before it changed anything.
     ActivationRefused {
@@ -274,6 +300,10 @@ impl Outcome {
             Outcome::Built => "built",
             Outcome::DryActivated => "dry_activated",
             Outcome::RebootRequired { .. } => "reboot_required",
+            Outcome::Rebooted => "rebooted",
+            Outcome::BootedAnother { .. } => "booted_another",
+            Outcome::DidNotComeBack { .. } => "did_not_come_back",
+            Outcome::DidNotReboot { .. } => "did_not_reboot",
             Outcome::ActivationRefused { .. } => "activation_refused",
             Outcome::WrongPlatform { .. } => "wrong_platform",
             Outcome::NoSpace { .. } => "no_space",
@@ -300,13 +330,20 @@ impl Outcome {
     pub const fn is_success(&self) -> bool {
         matches!(
             self,
-            Outcome::Converged | Outcome::Degraded { .. } | Outcome::Built | Outcome::DryActivated
+            Outcome::Converged
+                | Outcome::Degraded { .. }
+                | Outcome::Rebooted
+                | Outcome::Built
+                | Outcome::DryActivated
         )
     }
 
     /// Whether the host now is where the wish wants it.
     pub const fn is_in_sync(&self) -> bool {
-        matches!(self, Outcome::Converged | Outcome::Degraded { .. })
+        matches!(
+            self,
+            Outcome::Converged | Outcome::Degraded { .. } | Outcome::Rebooted
+        )
     }
 
     /// Whether this counts as a failed deployment of that system. A host that is off, a lock that
@@ -315,6 +352,7 @@ impl Outcome {
         match self {
             Outcome::Converged
             | Outcome::Degraded { .. }
+            | Outcome::Rebooted
             | Outcome::Built
             | Outcome::DryActivated
             | Outcome::Locked { .. }
@@ -327,6 +365,9 @@ impl Outcome {
             Outcome::RolledBack { reason, .. } => reason.is_the_systems(),
             Outcome::RollbackFailed { .. }
             | Outcome::RebootRequired { .. }
+            | Outcome::BootedAnother { .. }
+            | Outcome::DidNotComeBack { .. }
+            | Outcome::DidNotReboot { .. }
             | Outcome::ActivationRefused { .. }
             | Outcome::WrongPlatform { .. }
             | Outcome::NoSpace { .. }
@@ -361,6 +402,10 @@ impl Outcome {
             | Outcome::DryActivated
             | Outcome::RebootRequired { .. }
             | Outcome::WrongPlatform { .. }
+            | Outcome::Rebooted
+            | Outcome::BootedAnother { .. }
+            | Outcome::DidNotComeBack { .. }
+            | Outcome::DidNotReboot { .. }
             | Outcome::Cancelled { .. } => Retry::Never,
             Outcome::ActivationRefused { .. }
             | Outcome::NoSpace { .. }
@@ -410,6 +455,19 @@ mod tests {
             Outcome::RebootRequired {
                 reasons: Vec::new(),
             },
+            Outcome::Rebooted,
+            Outcome::BootedAnother {
+                booted: text(),
+                wanted: text(),
+            },
+            Outcome::DidNotComeBack {
+                entry: BootEntry {
+                    generation: Some(1),
+                    toplevel: None,
+                },
+                detail: text(),
+            },
+            Outcome::DidNotReboot { detail: text() },
             Outcome::ActivationRefused { detail: text() },
             Outcome::WrongPlatform {
                 system: text(),
@@ -527,7 +585,11 @@ mod tests {
                         Retry::Never
                     }
                 }
-                Outcome::RebootRequired { .. } | Outcome::WrongPlatform { .. } => Retry::Never,
+                Outcome::RebootRequired { .. }
+                | Outcome::WrongPlatform { .. }
+                | Outcome::BootedAnother { .. }
+                | Outcome::DidNotComeBack { .. }
+                | Outcome::DidNotReboot { .. } => Retry::Never,
                 Outcome::NoSpace { .. } => Retry::Backoff,
                 Outcome::Superseded => Retry::Soon,
                 _ => continue,

@@ -31,6 +31,18 @@ impl fmt::Display for Outcome {
                     reasons.join("; ")
                 )
             }
+            Outcome::Rebooted => write!(f, "rebooted"),
+            Outcome::BootedAnother { booted, wanted } => write!(
+                f,
+                "came back from its reboot on another system: it booted {booted}, and was to boot {wanted}"
+            ),
+            Outcome::DidNotComeBack { entry, detail } => write!(
+                f,
+                "did not come back from its reboot, a person is needed; it was to boot {entry}; {detail}"
+            ),
+            Outcome::DidNotReboot { detail } => {
+                write!(f, "was told to reboot and did not: {detail}")
+            }
             Outcome::ActivationRefused { detail } => {
                 write!(f, "the activation refused{}", below(detail))
             }

@@ -38,6 +38,10 @@ fn a_host_tells_what_it_runs() {
         host.write(&format!("{NEW}/system"), "armv7l-linux");
         host.program("stubs/uname", "echo aarch64");
         host.link("run/current-system", NEW);
+        host.link("nix/var/nix/profiles/system-42-link", OLD);
+        let profile = host.path("nix/var/nix/profiles/system");
+        fs::remove_file(&profile).unwrap();
+        std::os::unix::fs::symlink("system-42-link", profile).unwrap();
         host.write("run/nixos/start-list", "a.service\n");
         host.write("run/nixos/reload-list", "");
         host.write("failed", "x.service loaded failed failed X\n");
@@ -57,6 +61,7 @@ fn a_host_tells_what_it_runs() {
                 &format!("running {NEW}"),
                 &format!("booted {OLD}"),
                 &format!("profile {OLD}"),
+                "generation 42",
                 "reboot kernel",
                 "reboot initrd",
                 "boot-id the-boot-id",

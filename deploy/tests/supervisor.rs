@@ -18,7 +18,9 @@ mod fakehost;
 use std::fs;
 use std::process::Command;
 
-use fakehost::{FakeHost, Holder, ID, NEW, OBSERVE, OLD, PLAN, SUPERVISOR, is_free, shells, until};
+use fakehost::{
+    FakeHost, Holder, ID, NEW, OBSERVE, OLD, PLAN, REBOOT, SUPERVISOR, is_free, shells, until,
+};
 
 #[test]
 fn a_switch_tests_first_and_then_makes_the_system_the_boot_default() {
@@ -284,7 +286,11 @@ fn what_an_activation_leaves_in_the_background_does_not_hold_the_locks() {
 #[test]
 fn the_scripts_are_clean_for_shellcheck() {
     let supervisor = format!("{PLAN}{SUPERVISOR}");
-    for (name, script) in [("supervisor", supervisor.as_str()), ("observe", OBSERVE)] {
+    for (name, script) in [
+        ("supervisor", supervisor.as_str()),
+        ("observe", OBSERVE),
+        ("reboot", REBOOT),
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(name);
         fs::write(&file, script).unwrap();

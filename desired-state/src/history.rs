@@ -14,7 +14,7 @@ pub struct HistoryEntry {
     pub at: Timestamp,
     /// The host that it happened to, if to one.
     pub host: Option<HostName>,
-    /// What kind of thing: `wish` `branch` `deployment` `drift` `pin` `unpin` `suspend` `resume` `wait` … At most 64 bytes.
+    /// What kind of thing: `wish` `branch` `deployment` `reboot` `drift` `pin` `unpin` `suspend` `resume` `wait` … At most 64 bytes.
     pub kind: String,
     /// The revision it is about.
     pub revision: Option<Revision>,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::{Decision, Insistence};
 use crate::memory::{Drift, Quarantine};
+use crate::reboot::{Reboot, RebootHold};
 
 /// What a person wants of some hosts: `POST /v1/reconcile`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +24,9 @@ pub struct ReconcileRequest {
     /// Instead of the configured action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<Action>,
+    /// What follows once they are there.
+    #[serde(default)]
+    pub then: Then,
     /// How strongly.
     pub insistence: Insistence,
     /// Whether the answer ends with the deployments, or at once.
@@ -53,6 +57,17 @@ pub enum Instead {
     Proven,
     /// The commit that this generation of the host's system profile came from.
     Generation(u32),
+}
+
+/// What follows once a host is where it was asked to be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Then {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// It is rebooted, needed or not.
+    Reboot,
 }
 
 /// Whether an answer waits for the end.
@@ -111,6 +126,8 @@ pub enum Step {
     Activating,
     /// Watching an activation that an earlier run of ours began.
     Reattaching,
+    /// Waiting for it to come back from a reboot.
+    Rebooting,
 }
 
 impl std::fmt::Display for Step {
@@ -122,6 +139,7 @@ impl std::fmt::Display for Step {
             Self::Copying => "copying",
             Self::Activating => "activating",
             Self::Reattaching => "watching an activation that is under way",
+            Self::Rebooting => "rebooting into",
         })
     }
 }
@@ -228,6 +246,12 @@ pub struct HostStatus {
     pub failed_units: Vec<String>,
     /// Why it needs a reboot.
     pub reboot_required: Vec<RebootReason>,
+    /// The reboot that is under way there, or that failed.
+    #[serde(default)]
+    pub reboot: Option<Reboot>,
+    /// Why a reboot that is due is not made yet.
+    #[serde(default)]
+    pub reboot_waits: Option<RebootHold>,
     /// Why a person has suspended it.
     pub suspended: Option<String>,
     /// Who has pinned it to the wanted commit.

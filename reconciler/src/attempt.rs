@@ -8,6 +8,25 @@ use crate::clock;
 use crate::desired::{Desired, Standing};
 use crate::memory::{Memory, Quarantine, Target};
 
+/// What an attempt did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// It brought the host to a system, or tried to.
+    Deployment,
+    /// It rebooted the host into one.
+    Reboot,
+}
+
+impl Work {
+    /// What the history calls it.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Deployment => "deployment",
+            Self::Reboot => "reboot",
+        }
+    }
+}
+
 /// How an attempt ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -17,6 +36,8 @@ pub struct Ended {
     pub wanted_since: Timestamp,
     /// Whether the loop keeps the host there.
     pub standing: Standing,
+    /// What was done.
+    pub work: Work,
     /// The system, once known.
     pub toplevel: Option<Toplevel>,
     /// When it began.
@@ -50,6 +71,7 @@ impl Ended {
             target: desired.target.clone(),
             wanted_since: desired.since,
             standing: desired.standing.clone(),
+            work: Work::Deployment,
             toplevel,
             began: clock::now(),
             cause: desired.cause.clone(),
@@ -73,6 +95,7 @@ impl Ended {
             },
             wanted_since: deployment.started_at,
             standing: Standing::Kept,
+            work: Work::Deployment,
             toplevel: deployment.toplevel.parse().ok(),
             began: deployment.started_at,
             cause: deployment.trigger.clone(),
@@ -94,7 +117,7 @@ impl Ended {
 
     /// The line of the history that says so.
     pub fn history(&self, host: &HostName) -> HistoryEntry {
-        let mut entry = HistoryEntry::new(clock::now(), "deployment");
+        let mut entry = HistoryEntry::new(clock::now(), self.work.kind());
         entry.host = Some(host.clone());
         entry.revision = Some(self.target.revision.clone());
         entry.toplevel = self.toplevel.as_ref().map(ToString::to_string);

@@ -9,6 +9,7 @@ mod output;
 mod past;
 mod planned;
 mod reconcile;
+mod restart;
 mod serve;
 mod show;
 
@@ -56,6 +57,8 @@ enum Command {
     History(past::HistoryArguments),
     /// Brings hosts back to what proved itself before, and pins them there
     Rollback(back::RollbackArguments),
+    /// Brings hosts to what is wanted and reboots them into it, one at a time
+    Reboot(restart::RebootArguments),
     /// Lets nothing be deployed to hosts until they are resumed
     Suspend(hold::ReasonedArguments),
     /// Ends a suspension
@@ -118,6 +121,7 @@ async fn run(arguments: Arguments) -> Result<Exit, CliError> {
         Some(Command::Status(status)) => show::run(&loaded, &status).await,
         Some(Command::History(history)) => past::run(&loaded, history).await,
         Some(Command::Rollback(back)) => back::run(&loaded, back).await,
+        Some(Command::Reboot(reboot)) => restart::run(&loaded, reboot).await,
         Some(Command::Suspend(hold)) => hold::suspend(&loaded, hold).await,
         Some(Command::Resume(hold)) => hold::resume(&loaded, hold).await,
         Some(Command::Unpin(hold)) => hold::unpin(&loaded, hold).await,

@@ -19,6 +19,7 @@ mod mistake;
 mod named;
 mod parse;
 mod proof;
+mod reboot;
 mod repositories;
 mod repository_url;
 mod secrets;
@@ -45,6 +46,7 @@ pub use mistake::{Mistakes, Origin, Place, Remark, Warnings};
 pub use named::{NamedPath, PathRole};
 pub use parse::{Loaded, load, parse};
 pub use proof::{Acknowledge, ProbeConfig, ProbeKind, ProofConfig, Viewpoint};
+pub use reboot::{RebootConfig, RebootPolicy};
 pub use secrets::{LoadSecretsError, load_secrets};
 pub use source::Source;
 pub use watch::{Change, WatchSettings, watch};
@@ -210,6 +212,8 @@ pub struct HostConfig {
     pub timeouts: Timeouts,
     /// What a system has to prove before it stays.
     pub proof: ProofConfig,
+    /// Whether and when it is rebooted.
+    pub reboot: RebootConfig,
     /// How long to wait after a failure.
     pub backoff: BackoffConfig,
     /// Where the host's system is built.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Policy;
 use crate::memory::{Drift, Memory};
+use crate::reboot::RebootHold;
 use crate::window::Openness;
 
 /// How strongly a person asked for this pass, if a person did.
@@ -142,6 +143,11 @@ pub enum Why {
         /// When.
         since: Timestamp,
     },
+    /// The reboot that a person asked for has to wait.
+    RebootHeld {
+        /// Why.
+        hold: RebootHold,
+    },
     /// The last attempt ended in a way that trying again does not mend.
     Settled {
         /// How it ended.
@@ -166,6 +172,7 @@ impl Decision {
                 Why::WindowClosed { .. } => "window_closed",
                 Why::BackingOff { .. } => "backing_off",
                 Why::Quarantined { .. } => "quarantined",
+                Why::RebootHeld { .. } => "reboot_held",
                 Why::Settled { .. } => "settled",
             },
         }

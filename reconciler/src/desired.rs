@@ -29,7 +29,8 @@ pub enum Standing {
     Kept,
     /// A person asked for it once.
     Once,
-    /// It stands in for what is wanted, which is in quarantine on this host.
+    /// It stands in for what is wanted, which is in quarantine on this host or cannot be activated
+    /// before a reboot.
     Refuge {
         /// What is wanted.
         from: Target,

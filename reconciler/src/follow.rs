@@ -82,7 +82,10 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    use crate::config::{Acknowledge, Availability, BackoffConfig, Policy, ProofConfig, Timeouts};
+    use crate::config::{
+        Acknowledge, Availability, BackoffConfig, Policy, ProofConfig, RebootConfig, RebootPolicy,
+        Timeouts,
+    };
 
     fn host_config() -> HostConfig {
         let second = Duration::from_secs(1);
@@ -109,6 +112,11 @@ mod tests {
                 on_degraded: deploy::OnDegraded::Keep,
                 ignored_units: Vec::new(),
                 probes: Vec::new(),
+            },
+            reboot: RebootConfig {
+                policy: RebootPolicy::Never,
+                windows: None,
+                deadline: second,
             },
             backoff: BackoffConfig {
                 first: second,

@@ -3,10 +3,12 @@
 //! # Layout
 //!
 //! - Pure: [`decide`] what to do about a host, [`memory`] and backoff, [`schedule`] when, [`follow`]
-//!   what a branch's new tip means, [`window`] when hosts may be changed.
+//!   what a branch's new tip means, [`window`] when hosts may be changed, [`reboot`] whether a host may
+//!   be rebooted.
 //! - The loop: [`runner`] runs a [`pass`] over each host; [`repository`] looks at branches;
 //!   [`evaluations`] are shared by hosts; [`deployment`] builds and copies, [`activation`] activates
-//!   with the [`proof`] and reads back; [`refuge`] is where a host stays meanwhile, [`brake`] what keeps the others from it; [`remember`] writes down what came of an [`attempt`]; [`supersede`] ends what
+//!   with the [`proof`] and reads back; [`refuge`] is where a host stays meanwhile, [`brake`] what keeps the others from it; [`rebooting`] reboots it
+//!   when that is due; [`remember`] writes down what came of an [`attempt`]; [`supersede`] ends what
 //!   nobody wants any more. All work on the [`world`].
 //! - Persons: [`requests`], [`rollback`] and [`plan`], the same through the [`http`] control socket and alone;
 //!   [`api`] is their words; [`cli`] their command line.
@@ -37,6 +39,8 @@ pub mod pass;
 pub mod plan;
 pub mod progress;
 pub mod proof;
+pub mod reboot;
+pub mod rebooting;
 pub mod refuge;
 pub mod remember;
 pub mod repository;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::config::BackoffConfig;
+use crate::reboot::{Reboot, RebootHold};
 
 /// A request made soon after another switch held the host's lock, instead of a backoff that grows.
 pub const SOON: Duration = Duration::from_secs(15);
@@ -61,6 +62,11 @@ pub struct Memory {
     pub waits: Option<String>,
     /// When that ends by itself, where it does.
     pub waits_until: Option<Timestamp>,
+
+    /// A reboot that is under way, or that failed.
+    pub reboot: Option<Reboot>,
+    /// Why a reboot that is due is not made yet.
+    pub reboot_waits: Option<RebootHold>,
 
     /// When the host last answered.
     pub last_seen: Option<Timestamp>,
@@ -201,6 +207,8 @@ impl Memory {
         self.running.clone_from(&observation.running);
         self.failed_units.clone_from(&observation.failed_units);
         self.reboot_reasons.clone_from(&observation.reboot_reasons);
+        self.reboot
+            .take_if(|reboot| reboot.has_been_made_good(observation));
         if self.machine_id.is_none() && !observation.machine_id.is_empty() {
             self.machine_id = Some(observation.machine_id.clone());
         }
@@ -228,6 +236,7 @@ impl Memory {
         self.broken_activation = other.broken_activation;
         self.done_once = other.done_once;
         self.leftovers = other.leftovers;
+        self.reboot = other.reboot;
         // What could not stay is a fact; that another system stayed lifts only its own quarantine.
         if other.quarantine.is_some() {
             self.quarantine = other.quarantine;
@@ -299,6 +308,7 @@ mod tests {
             running: None,
             booted: None,
             profile: None,
+            generation: None,
             boot_id: String::new(),
             machine_id: String::new(),
             system_state: "running".into(),

@@ -58,6 +58,7 @@ pub struct Metrics {
     host: HostMetrics,
     deployments: IntCounterVec,
     rollbacks: IntCounterVec,
+    reboots: IntCounterVec,
     phases: HistogramVec,
     convergence: Histogram,
     deliveries: IntCounterVec,
@@ -124,6 +125,16 @@ impl Metrics {
                         "Systems that could not stay, by what sent the host back.",
                     ),
                     &["host", "reason"],
+                ),
+            )?,
+            reboots: register(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new(
+                        "reconcile_reboots_total",
+                        "Reboots of ours that ended, by how they ended.",
+                    ),
+                    &["host", "outcome"],
                 ),
             )?,
             phases: register(
@@ -215,6 +226,7 @@ impl Metrics {
         self.host.forget(host);
         host::remove_series(&self.deployments, host.as_ref());
         host::remove_series(&self.rollbacks, host.as_ref());
+        host::remove_series(&self.reboots, host.as_ref());
     }
 
     /// Counts a deployment that ended.
@@ -228,6 +240,13 @@ impl Metrics {
                 .with_label_values(&[host.as_ref(), reason.label()])
                 .inc();
         }
+    }
+
+    /// Counts a reboot that ended.
+    pub fn reboot_ended(&self, host: &HostName, outcome: &Outcome) {
+        self.reboots
+            .with_label_values(&[host.as_ref(), outcome.label()])
+            .inc();
     }
 
     /// Records how long a phase took.
@@ -308,6 +327,8 @@ mod tests {
             last_converged: None,
             failed_units: Vec::new(),
             reboot_required: Vec::new(),
+            reboot: None,
+            reboot_waits: None,
             suspended: None,
             pinned_by: None,
             pinned_branch: None,
@@ -325,6 +346,7 @@ mod tests {
         metrics.show_host(&gone);
         metrics.show_host(&status("stays"));
         metrics.deployment_ended(&gone.host, "switch", &Outcome::Converged);
+        metrics.reboot_ended(&gone.host, &Outcome::Rebooted);
         assert!(text(&metrics).contains("host=\"gone\""));
         metrics.forget_host(&gone.host);
         assert!(!text(&metrics).contains("host=\"gone\""));

@@ -7,6 +7,7 @@ use deploy::Action;
 use desired_state::{HostName, Revision};
 use jiff::Timestamp;
 
+use crate::api::Then;
 use crate::decide::Insistence;
 
 /// A person who asks more often than this of one host before the first is done is a script gone wild.
@@ -21,6 +22,8 @@ pub struct Order {
     pub revision: Option<Revision>,
     /// An action instead of the configured one.
     pub action: Option<Action>,
+    /// What follows once the host is there.
+    pub then: Then,
     /// How strongly.
     pub insistence: Insistence,
     /// Who.
@@ -88,6 +91,7 @@ mod tests {
             id: 0,
             revision: None,
             action: None,
+            then: Then::Nothing,
             insistence: Insistence::Asked,
             by: "ada".into(),
             at: Timestamp::UNIX_EPOCH,

@@ -9,7 +9,7 @@ use desired_state::{HostName, StoreError};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::api::{Report, Step, What};
+use crate::api::{Report, Step, Then, What};
 use crate::attempt::Ended;
 use crate::brake;
 use crate::clock;
@@ -20,13 +20,14 @@ use crate::evaluations;
 use crate::memory::Memory;
 use crate::metrics::Phase;
 use crate::orders::Order;
+use crate::reboot::RebootHold;
 use crate::refuge::refuge;
 use crate::repository::words;
 use crate::status;
 use crate::supersede::{self, unless_superseded};
 use crate::window::{self, Openness};
 use crate::world::{Repository, Setup, World};
-use crate::{activation, deployment};
+use crate::{activation, deployment, rebooting};
 
 /// After the state could not be read or written.
 const AFTER_STORE_ERROR: Duration = Duration::from_secs(10);
@@ -124,6 +125,20 @@ impl Pass {
         }
     }
 
+    /// How strongly a person asked, whatever has come of it since.
+    pub fn asked(&self) -> Insistence {
+        let order = self.order.as_ref();
+        order.map_or(Insistence::None, |order| order.insistence)
+    }
+
+    /// What a person wants to follow, unless it has been done since they asked.
+    pub fn then(&self, memory: &Memory) -> Then {
+        match &self.order {
+            Some(order) if self.meanwhile(memory) != Some(Outcome::Rebooted) => order.then,
+            _ => Then::Nothing,
+        }
+    }
+
     fn report(&self, decision: Decision) -> Report {
         Report {
             order: self.order.as_ref().map(|order| order.id),
@@ -160,6 +175,8 @@ impl Pass {
                 }
             }
         }
+
+        rebooting::see_through(self, &mut memory).await?;
 
         let desired =
             match desired(&self.world, &self.host, &self.config, self.order.as_ref()).await? {
@@ -214,6 +231,7 @@ impl Pass {
         if report.outcome.is_none() {
             report.outcome = self.meanwhile(&of_target);
         }
+        rebooting::reboot_when_due(self, &desired, &mut memory, &mut report).await?;
         let next = self.next_look(&report, &memory);
         Ok((report, next))
     }
@@ -223,9 +241,17 @@ impl Pass {
     /// hurry us.
     fn next_look(&self, report: &Report, memory: &Memory) -> Duration {
         let now = clock::now();
-        let opens = self.openness(now).opens_in(now);
-        let interval = self.config.interval;
-        let interval = opens.map_or(interval, |opens| opens.min(interval));
+        let mut interval = self.config.interval;
+        if let Some(opens) = self.openness(now).opens_in(now) {
+            interval = interval.min(opens);
+        }
+        if let Some(RebootHold::WindowClosed {
+            opens: Some(opens), ..
+        }) = &memory.reboot_waits
+        {
+            let wait = Duration::try_from(opens.duration_since(now));
+            interval = interval.min(wait.unwrap_or(Duration::ZERO));
+        }
         let awaits_attempt = report.outcome.is_some()
             || matches!(
                 report.decision,
@@ -264,6 +290,7 @@ impl Pass {
         if self.insistence(memory).is_forced() {
             memory.forgive();
             memory.machine_id = None;
+            memory.reboot = None;
             memory.aim(&desired.target);
         }
         let (mut seen, evaluated) = match self.facts(desired, memory).await? {

@@ -6,7 +6,7 @@ use deploy::{Outcome, Toplevel};
 use desired_state::{HistoryEntry, Revision, StoreError};
 
 use crate::activation::clean_up;
-use crate::attempt::Ended;
+use crate::attempt::{Ended, Work};
 use crate::clock;
 use crate::config::Availability;
 use crate::decide::{Decision, Why, another_machine, drift};
@@ -32,7 +32,11 @@ impl Pass {
                 if memory.unreachable.is_some() {
                     tracing::info!(%host, "the host answers again");
                 }
+                let had_failed = memory.reboot.is_some();
                 memory.note_observation(&seen.observation, clock::now());
+                if had_failed && memory.reboot.is_none() {
+                    tracing::info!(%host, "the host has booted the wanted system after all");
+                }
             }
             Err(Unseen(detail)) => {
                 let was_away = memory.unreachable.is_some();
@@ -193,7 +197,12 @@ impl Pass {
         }
         let metrics = &self.world.metrics;
         if ended.is_told() {
-            metrics.deployment_ended(host, ended.target.action.name(), &ended.outcome);
+            match ended.work {
+                Work::Deployment => {
+                    metrics.deployment_ended(host, ended.target.action.name(), &ended.outcome);
+                }
+                Work::Reboot => metrics.reboot_ended(host, &ended.outcome),
+            }
         }
         if ended.converged_anew
             && let Ok(took) = Duration::try_from(entry.at.duration_since(ended.wanted_since))

@@ -160,6 +160,7 @@ pub async fn reconcile(
             id: 0,
             revision,
             action: request.action,
+            then: request.then,
             insistence: request.insistence,
             by: request.by.clone(),
             at: now,

@@ -5,6 +5,7 @@ use desired_state::{HistoryEntry, HistoryFilter, HostName, Revision, StoreError}
 
 use crate::config::HostConfig;
 use crate::desired;
+use crate::rebooting::FOR_A_REBOOT;
 use crate::status;
 use crate::world::{Setup, World};
 
@@ -84,7 +85,9 @@ pub async fn proven(
     let waits = memory.waits.is_some() && memory.target == wanted;
     let is_pinned = store.pinned(host).await?.is_some();
     let wanted = wanted.map(|wanted| wanted.revision);
-    let entries = deployments(world, host).await?;
+    let mut entries = past(world, host, "deployment").await?;
+    entries.extend(past(world, host, "reboot").await?);
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));
     let proven = entries.into_iter().filter(has_proved_itself);
     let proven: Vec<Revision> = proven.filter_map(|entry| entry.revision).collect();
     let is_wanted = |revision: &Revision| Some(revision) == wanted.as_ref();
@@ -130,7 +133,7 @@ pub async fn of_generation(
             generation,
         });
     };
-    let entries = deployments(world, host).await?;
+    let entries = past(world, host, "deployment").await?;
     entries
         .into_iter()
         .find(|entry| entry.toplevel.as_deref() == Some(toplevel.as_str()))
@@ -142,16 +145,51 @@ pub async fn of_generation(
         })
 }
 
-async fn deployments(world: &World, host: &HostName) -> Result<Vec<HistoryEntry>, StoreError> {
+/// The host's history of one kind, the newest first.
+async fn past(world: &World, host: &HostName, kind: &str) -> Result<Vec<HistoryEntry>, StoreError> {
     let filter = HistoryFilter {
         host: Some(host.clone()),
-        kind: Some("deployment".into()),
+        kind: Some(kind.into()),
         limit: DEPLOYMENTS,
     };
     world.store.history(&filter).await
 }
 
-/// Whether a deployment brought its system to stay.
+/// Whether a deployment, or a reboot, brought its system to stay. One that was only made the boot default
+/// for a reboot has not run yet.
 fn has_proved_itself(entry: &HistoryEntry) -> bool {
-    matches!(entry.outcome.as_deref(), Some("converged" | "degraded"))
+    entry.cause.as_deref() != Some(FOR_A_REBOOT)
+        && matches!(
+            entry.outcome.as_deref(),
+            Some("converged" | "degraded" | "rebooted")
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn entry(kind: &str, outcome: &str, cause: &str) -> HistoryEntry {
+        let mut entry = HistoryEntry::new(Timestamp::UNIX_EPOCH, kind);
+        entry.outcome = Some(outcome.into());
+        entry.cause = Some(cause.into());
+        entry
+    }
+
+    #[test]
+    fn a_system_that_only_a_reboot_reaches_has_proved_itself_once_it_was_booted() {
+        let boot_default = entry("deployment", "converged", FOR_A_REBOOT);
+        assert!(!has_proved_itself(&boot_default));
+        for (outcome, proved) in [
+            ("rebooted", true),
+            ("degraded", true),
+            ("booted_another", false),
+            ("did_not_come_back", false),
+        ] {
+            let reboot = entry("reboot", outcome, "required");
+            assert_eq!(has_proved_itself(&reboot), proved, "{outcome}");
+        }
+    }
 }

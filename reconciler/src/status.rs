@@ -103,6 +103,8 @@ pub async fn of_host(
         last_converged: memory.last_converged,
         failed_units: memory.failed_units,
         reboot_required: memory.reboot_reasons,
+        reboot: memory.reboot,
+        reboot_waits: memory.reboot_waits,
         suspended: suspension.map(|suspension| suspension.why),
         pinned_branch: pin.as_ref().and_then(|pin| pin.branch.clone()),
         pinned_by: pin.map(|pin| pin.by),

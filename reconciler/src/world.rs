@@ -44,6 +44,8 @@ pub struct World {
     pub evaluations: Evaluations,
     /// Hosts whose work is superseded again and again.
     pub starving: Starving,
+    /// Held while it is looked whether any host reboots and a reboot is written down.
+    pub reboots: Mutex<()>,
     /// Deployments under way that this process has attended to.
     pub attended: Attended,
     forgiven: std::sync::Mutex<BTreeSet<HostName>>,
@@ -145,6 +147,7 @@ impl World {
             metrics: Metrics::new()?,
             evaluations: Evaluations::default(),
             starving: Starving::default(),
+            reboots: Mutex::default(),
             attended: Attended::default(),
             forgiven: std::sync::Mutex::default(),
             setup: ArcSwap::from_pointee(setup),

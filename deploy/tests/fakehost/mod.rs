@@ -22,6 +22,11 @@ pub const OBSERVE: &str = concat!(
     include_str!("../../src/platform.sh"),
     include_str!("../../src/observe.sh")
 );
+/// What runs on a host to reboot it.
+pub const REBOOT: &str = concat!(
+    include_str!("../../src/holder.sh"),
+    include_str!("../../src/reboot.sh")
+);
 /// The deployment.
 pub const ID: &str = "d-12345678";
 pub const OLD: &str = "/nix/store/0c2wdbdjv3dsqnw5q1j9vkdkfg3gd7b8-nixos-system-old";
@@ -187,6 +192,7 @@ impl FakeHost {
                  show) for unit; do :; done; cat {root}/units/$unit 2>/dev/null || echo inactive ;;\n\
                  list-units) cat {root}/failed 2>/dev/null ;;\n\
                  is-system-running) cat {root}/state 2>/dev/null || echo degraded; exit 1 ;;\n\
+                 reboot) echo \"systemctl reboot\" >>{root}/calls; if cat {root}/reboot-fails 2>/dev/null; then exit 1; fi ;;\n\
                  reset-failed) rm -f {root}/units/$2 ;;\n\
                  esac"
             ),

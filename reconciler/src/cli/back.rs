@@ -6,7 +6,7 @@ use super::backend::asker;
 use super::exit::{CliError, Exit};
 use super::hold::HostsArguments;
 use super::reconcile::{Shown, carry_out};
-use crate::api::{Follow, Instead, ReconcileRequest};
+use crate::api::{Follow, Instead, ReconcileRequest, Then};
 use crate::config::Loaded;
 use crate::decide::Insistence;
 
@@ -43,6 +43,7 @@ pub async fn run(loaded: &Loaded, arguments: RollbackArguments) -> Result<Exit, 
         hosts: arguments.hosts.into_hosts(),
         instead: Some(arguments.to.unwrap_or(Instead::Proven)),
         action: None,
+        then: Then::Nothing,
         insistence: if arguments.force {
             Insistence::Forced
         } else {

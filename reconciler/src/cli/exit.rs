@@ -16,7 +16,7 @@ Exit codes (of several hosts, the worst counts):
   0  every host is where it was asked to be
   1  something else than a host failed: the state, the connection to the daemon
   2  the command line or the config is wrong
-  3  a host failed: evaluation, build, copy or activation
+  3  a host failed: evaluation, build, copy, activation or reboot
   4  in sync, but units are failed there, or it needs a reboot to get there
   5  a host does not answer; what runs there is unknown
   6  a host was left as it is: suspended, in quarantine, outside of its window, no commit known, or not tried again without --force

@@ -16,7 +16,7 @@ pub struct HistoryArguments {
     #[arg(long, value_name = "HOST")]
     host: Option<HostName>,
     /// Only of this kind
-    #[arg(long, value_name = "KIND", value_parser = ["branch", "deployment", "drift", "pin", "resume", "suspend", "unpin", "wait", "wish"])]
+    #[arg(long, value_name = "KIND", value_parser = ["branch", "deployment", "drift", "pin", "reboot", "resume", "suspend", "unpin", "wait", "wish"])]
     kind: Option<String>,
     /// At most this many entries
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]

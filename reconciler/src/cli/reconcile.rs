@@ -13,7 +13,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use super::backend::{Backend, asker};
 use super::exit::{CliError, Exit};
 use super::output;
-use crate::api::{Event, Follow, Hosts, Instead, ReconcileRequest, Report, What};
+use crate::api::{Event, Follow, Hosts, Instead, ReconcileRequest, Report, Then, What};
 use crate::config::Loaded;
 use crate::decide::{Decision, Insistence, Why};
 
@@ -74,6 +74,7 @@ pub async fn run(loaded: &Loaded, now: Now) -> Result<Exit, CliError> {
             .map(Instead::Branch)
             .or(now.revision.map(Instead::Revision)),
         action: now.action,
+        then: Then::Nothing,
         insistence: if now.force {
             Insistence::Forced
         } else {

@@ -1,7 +1,7 @@
 //! `reconcile status`.
 
 use clap::Args;
-use deploy::Toplevel;
+use deploy::{Outcome, Toplevel};
 use desired_state::BranchState;
 
 use super::backend::Backend;
@@ -69,6 +69,12 @@ fn short(toplevel: &Toplevel) -> String {
     }
 }
 
+/// Whether the outcome is that of the reboot, which has a note of its own.
+fn is_told_by_reboot(host: &HostStatus, outcome: &Outcome) -> bool {
+    let reboot = host.reboot.as_ref();
+    reboot.is_some_and(|reboot| reboot.failure.as_ref() == Some(outcome))
+}
+
 fn notes(host: &HostStatus) -> Vec<String> {
     let mut notes = Vec::new();
     match &host.branch_state {
@@ -103,7 +109,7 @@ fn notes(host: &HostStatus) -> Vec<String> {
     if let Some(outcome) = host
         .outcome
         .as_ref()
-        .filter(|outcome| !outcome.is_in_sync())
+        .filter(|outcome| !outcome.is_in_sync() && !is_told_by_reboot(host, outcome))
     {
         notes.push(output::first_line(&outcome.to_string()));
     }
@@ -132,6 +138,12 @@ fn notes(host: &HostStatus) -> Vec<String> {
             .map(|reason| reason.label())
             .collect();
         notes.push(format!("reboot required: {}", reasons.join(" ")));
+    }
+    if let Some(reboot) = &host.reboot {
+        notes.push(output::first_line(&reboot.to_string()));
+    }
+    if let Some(hold) = &host.reboot_waits {
+        notes.push(output::first_line(&hold.to_string()));
     }
     if host.policy == "observe" {
         notes.push("observed only".to_owned());

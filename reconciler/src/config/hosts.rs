@@ -15,7 +15,7 @@ use super::repositories::Repositories;
 use super::section::Section;
 use super::values::{Given, boolean, checked, choice, duration, number, text};
 use super::windows::{freezes, windows};
-use super::{Availability, BackoffConfig, HostConfig, Policy, ProofConfig, Timeouts};
+use super::{Availability, BackoffConfig, HostConfig, Policy, ProofConfig, RebootConfig, Timeouts};
 use crate::window::{Freeze, Window};
 
 /// The steepest growth of a wait: with more, the second wait is the longest one already.
@@ -40,6 +40,7 @@ struct Common {
     sudo: Sudo,
     timeouts: Timeouts,
     proof: ProofConfig,
+    reboot: RebootConfig,
     backoff: BackoffConfig,
     windows: Vec<Window>,
     freezes: Vec<Freeze>,
@@ -69,6 +70,7 @@ impl Common {
                 activate: minutes(15),
             },
             proof: ProofConfig::built_in(),
+            reboot: RebootConfig::built_in(),
             backoff: BackoffConfig {
                 first: Duration::from_secs(10),
                 factor: 2.0,
@@ -112,6 +114,7 @@ impl Common {
             sudo: table.or("sudo", sudo, fallback.sudo),
             timeouts: timeouts(table.section("timeouts"), &fallback.timeouts),
             proof: ProofConfig::read(table.section("proof"), &fallback.proof),
+            reboot: RebootConfig::read(table.section("reboot"), &fallback.reboot),
             backoff: backoff(table.section("backoff"), &fallback.backoff),
             windows: windows(table, "windows").unwrap_or_else(|| fallback.windows.clone()),
             freezes: freezes(table, "freezes").unwrap_or_else(|| fallback.freezes.clone()),
@@ -199,6 +202,7 @@ fn host(
         interval: common.interval,
         timeouts: common.timeouts,
         proof: common.proof,
+        reboot: common.reboot,
         backoff: common.backoff,
         build_on: common.build_on,
         availability: common.availability,

@@ -2,6 +2,7 @@
 
 mod example;
 mod proof;
+mod reboot;
 mod refused;
 mod taken;
 mod windows;

@@ -22,6 +22,7 @@ fn observation(running: &str, profile: &str) -> Observation {
         running: Some(toplevel(running)),
         booted: None,
         profile: Some(toplevel(profile)),
+        generation: None,
         boot_id: BOOT.into(),
         machine_id: String::new(),
         platforms: Vec::new(),

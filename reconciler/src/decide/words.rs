@@ -54,6 +54,7 @@ impl fmt::Display for Why {
                     "quarantined since {since:.0}: {outcome}; not tried again until another system is wanted, the config changes, or --force"
                 )
             }
+            Self::RebootHeld { hold } => hold.fmt(f),
             Self::Settled { outcome } => {
                 write!(
                     f,

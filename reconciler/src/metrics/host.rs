@@ -8,6 +8,7 @@ use prometheus::{GaugeVec, IntGaugeVec, Opts, Registry};
 
 use super::{register, seconds};
 use crate::api::{DriftStatus, HostStatus};
+use crate::reboot::Reboot;
 
 /// Gauges with the label `host`.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub(super) struct HostMetrics {
     quarantined: IntGaugeVec,
     suspended: IntGaugeVec,
     reboot_required: IntGaugeVec,
+    reboot_failed: IntGaugeVec,
     failed_units: IntGaugeVec,
 }
 
@@ -98,6 +100,11 @@ impl HostMetrics {
                 "1 for each reason for which the host needs a reboot.",
                 &["host", "reason"],
             )?,
+            reboot_failed: whole(
+                "reconcile_host_reboot_failed",
+                "1 while a failed reboot keeps the host from being rebooted again by itself.",
+                &["host"],
+            )?,
             failed_units: whole(
                 "reconcile_host_failed_units",
                 "systemd units that are failed on the host.",
@@ -140,6 +147,10 @@ impl HostMetrics {
         self.suspended
             .with_label_values(&[host])
             .set(flag(status.suspended.is_some()));
+        let has_failed = |reboot: &Reboot| !reboot.is_under_way();
+        self.reboot_failed
+            .with_label_values(&[host])
+            .set(flag(status.reboot.as_ref().is_some_and(has_failed)));
         self.failed_units
             .with_label_values(&[host])
             .set(i64::try_from(status.failed_units.len()).unwrap_or(i64::MAX));
@@ -172,6 +183,7 @@ impl HostMetrics {
             &self.quarantined,
             &self.suspended,
             &self.reboot_required,
+            &self.reboot_failed,
             &self.failed_units,
         ];
         for gauge in whole {

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
-use super::machine::Machine;
+use super::machine::{Machine, STAYS_OFF};
 use super::network::Cable;
 use crate::process::{self, said};
 use crate::wait::wait_until;
@@ -159,6 +159,34 @@ impl Host {
         self.machine().power_on()
     }
 
+    /// Lets the host go off at its next reboot and stay off, until [`Host::lets_boot`].
+    ///
+    /// # Errors
+    /// When the mark cannot be written.
+    pub fn stays_off(&self) -> Result<()> {
+        Ok(fs::write(self.directory.join(STAYS_OFF), "")?)
+    }
+
+    /// Ends [`Host::stays_off`]: a host that is off because of it boots now.
+    ///
+    /// # Errors
+    /// When the mark cannot be removed.
+    pub fn lets_boot(&self) -> Result<()> {
+        match fs::remove_file(self.directory.join(STAYS_OFF)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The id of the host's present boot.
+    ///
+    /// # Errors
+    /// When the host is off.
+    pub fn boot_id(&self) -> Result<String> {
+        let id = self.console("cat /proc/sys/kernel/random/boot_id")?;
+        Ok(id.trim().to_owned())
+    }
+
     /// Whether the host's init runs.
     ///
     /// # Errors
@@ -188,9 +216,12 @@ impl Host {
     /// # Errors
     /// When it cannot; the error holds what the host says.
     pub fn reset(&self) -> Result<()> {
+        self.lets_boot()?;
         if self.is_on()? {
             self.restore_network()?;
         } else {
+            // One that is about to boot by itself is not booted twice.
+            self.power_cut()?;
             self.power_on()?;
         }
         self.console("/usr/lib/testbed/reset")?;

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use crate::cgroup;
@@ -21,16 +21,45 @@ const BOOT: Duration = Duration::from_secs(120);
 /// How much of a host's console an error repeats.
 const CONSOLE_BYTES: usize = 2_000;
 
-/// Enters the groups whose `cgroup.procs` are given, after their number, and becomes the program that follows.
-const ENTER_AND_RUN: &str = r#"
-groups=$1
+/// The file in a host's folder that keeps it off when it reboots.
+pub(super) const STAYS_OFF: &str = "stays-off";
+
+/// Runs the program that follows for as long as it ends with 133, as `systemd-nspawn --keep-unit` does when the host
+/// wants to be booted again (`RestartForceExitStatus=` in systemd-nspawn@.service). Each time it enters the groups whose
+/// `cgroup.procs` are given after their number; what the boot before left in them is removed. While the file that
+/// comes first is there, the host stays off, as one does whose firmware waits for a key.
+const BOOT_AND_REBOOT: &str = r#"
+stays_off=$1
 shift
-while [ "$groups" -gt 0 ]; do
-    echo $$ > "$1" || exit
+run() {
+    groups=$1
     shift
-    groups=$((groups - 1))
+    while [ "$groups" -gt 0 ]; do
+        echo 0 > "$1" || exit
+        shift
+        groups=$((groups - 1))
+    done
+    exec "$@"
+}
+empty() {
+    groups=$1
+    shift
+    while [ "$groups" -gt 0 ]; do
+        until rmdir "${1%/*}" 2> /dev/null; do
+            find "${1%/*}" -mindepth 1 -depth -type d -exec rmdir {} + 2> /dev/null
+            sleep 0.1
+        done
+        mkdir "${1%/*}"
+        shift
+        groups=$((groups - 1))
+    done
+}
+while :; do
+    (run "$@")
+    [ $? -eq 133 ] || exit
+    empty "$@"
+    while [ -e "$stays_off" ]; do sleep 0.1; done
 done
-exec "$@"
 "#;
 
 /// What nspawn needs to know of a host.
@@ -53,7 +82,8 @@ impl Machine<'_> {
             .open(self.console_log())?;
         let entrances = cgroup::make(self.namespace)?;
         let mut child = Command::new("/bin/sh")
-            .args(["-c", ENTER_AND_RUN, "sh"])
+            .args(["-c", BOOT_AND_REBOOT, "sh"])
+            .arg(self.directory.join(STAYS_OFF))
             .arg(entrances.len().to_string())
             .args(entrances)
             .args([
@@ -93,7 +123,8 @@ impl Machine<'_> {
         if let Ok(pid) = recorded.parse::<i32>()
             && process::started(pid).is_some()
         {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            // nspawn is of the shell's group; the shell alone would leave it behind.
+            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
         }
         empty_namespace(self.namespace)
     }

@@ -3,7 +3,9 @@
 use anyhow::Result;
 use xtask::flake::System;
 use xtask::fleet::Host;
+use xtask::wait::wait_until;
 
+use crate::scene::SOON;
 use crate::settled::{start, start_with, wait_until_in_sync};
 use crate::{assert_told, attempts, ends_with, places, wait_for_outcome};
 
@@ -86,6 +88,9 @@ fn a_system_that_does_not_fit_is_not_copied_and_is_tried_again_until_it_fits() -
     let lines = scene.daemon.config.host("spare").clone();
     *scene.daemon.config.host("spare") += "\nmin_free = \"4000T\"";
     scene.daemon.rewrite_config()?;
+    let log = || Ok(scene.daemon.log());
+    let is_taken_up = |log: &String| log.contains("the changed config is taken up");
+    wait_until("the config to be taken up", SOON, log, is_taken_up)?;
     let system = System {
         megabytes: 2,
         ..never_built("big")?

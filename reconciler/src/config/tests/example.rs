@@ -59,6 +59,7 @@ fn the_annotated_example_is_right_and_says_every_key() {
         "factor",
         "max",
         "jitter",
+        "deadline",
         "attribute",
         "destinations",
     ] {
