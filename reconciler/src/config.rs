@@ -9,6 +9,7 @@
 mod bytes;
 mod check;
 mod complaint;
+mod destinations;
 mod environment;
 mod files;
 mod folders;

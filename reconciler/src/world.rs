@@ -1,15 +1,17 @@
 //! The world that a pass works on: the leaves, set up as the config says.
 
+mod error;
+
+pub use error::WorldError;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use deploy::{Connections, InputAccess, Nix, NixSettings, SshSettings};
-use desired_state::{
-    Access, HostName, Mirror, MirrorError, MirrorSettings, RepositoryName, Store, StoreError,
-};
+use desired_state::{Access, HostName, Mirror, MirrorSettings, RepositoryName, Store};
 use tokio::sync::{Mutex, Notify, Semaphore, broadcast, watch};
 
 use crate::api::{Event, Step, What};
@@ -91,47 +93,6 @@ pub struct Repository {
     pub trust: Trust,
     /// Held while the repository is looked at, so that two looks do not mix up their findings.
     pub looking: Mutex<()>,
-}
-
-/// Why the world could not be set up.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum WorldError {
-    /// A folder of the state could not be made.
-    #[error("cannot make the folder {}", .path.display())]
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The store could not be opened.
-    #[error("cannot open the state")]
-    Store(#[from] StoreError),
-    /// A mirror could not be opened.
-    #[error("cannot use the mirror of {repository}")]
-    Mirror {
-        /// Of which repository.
-        repository: RepositoryName,
-        /// Why.
-        #[source]
-        source: MirrorError,
-    },
-    /// The metrics contradict one another.
-    #[error("cannot set up metrics")]
-    Metrics(#[from] prometheus::Error),
-}
-
-impl WorldError {
-    /// Whether trying again can succeed without a person.
-    pub fn is_worth_retrying(&self) -> bool {
-        match self {
-            Self::Folder { .. } | Self::Metrics(_) => false,
-            Self::Store(error) => error.is_worth_retrying(),
-            Self::Mirror { source, .. } => source.is_worth_retrying(),
-        }
-    }
 }
 
 impl World {

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use deploy::{Action, Attribute, BuildOn, Destination, MinFree, Sudo};
+use deploy::{Action, Attribute, BuildOn, MinFree, Sudo};
 use desired_state::{BranchName, HostName, RepositoryName};
-use toml_span::value::Value;
 
 use super::bytes::bytes;
 use super::complaint::{Complaint, quoted};
+use super::destinations::{destinations, sudo};
 use super::mistake::nearest;
 use super::parse::SECOND;
 use super::repositories::Repositories;
 use super::section::Section;
-use super::values::{Given, boolean, checked, choice, duration, number, text};
+use super::values::{Given, checked, choice, duration, number, text};
 use super::windows::{freezes, windows};
 use super::{Availability, BackoffConfig, HostConfig, Policy, ProofConfig, RebootConfig, Timeouts};
 use crate::window::{Freeze, Window};
@@ -278,79 +278,6 @@ fn attribute(name: &HostName, table: &mut Section<'_>) -> Option<Attribute> {
             None
         }
     }
-}
-
-/// `None` once a mistake is noted.
-fn destinations(
-    name: &HostName,
-    table: &mut Section<'_>,
-    default: Sudo,
-) -> Option<Vec<Destination>> {
-    const KEY: &str = "destinations";
-    let Some(elements) = table.list(KEY) else {
-        let by_name = Destination {
-            address: name.to_string(),
-            sudo: default,
-        };
-        return (!table.has(KEY)).then(|| vec![by_name]);
-    };
-    let mut destinations: Vec<Destination> = Vec::new();
-    for element in elements {
-        let Some(destination) = destination(table, element, default) else {
-            continue;
-        };
-        if destinations
-            .iter()
-            .any(|other| other.address == destination.address)
-        {
-            let what = format!("{} stands twice", quoted(&destination.address));
-            table.mistake_in(
-                KEY,
-                element,
-                Complaint::new(what, "it would be tried twice", "remove one of them"),
-            );
-        }
-        destinations.push(destination);
-    }
-    (destinations.len() == elements.len()).then_some(destinations)
-}
-
-/// One way to reach a host: a text, or a table `{ ssh = "…", sudo = true }`.
-fn destination<'a>(
-    table: &Section<'a>,
-    element: &'a Value<'a>,
-    default: Sudo,
-) -> Option<Destination> {
-    const KEY: &str = "destinations";
-    if element.as_table().is_some() {
-        let mut inner = table.inline(KEY, element);
-        let sudo = inner.or("sudo", sudo, default);
-        let destination = inner.required("ssh", |given| address(given, sudo));
-        inner.finish();
-        return destination;
-    }
-    match address(Given::Toml(element), default) {
-        Ok(destination) => Some(destination),
-        Err(complaint) => {
-            table.mistake_in(KEY, element, complaint);
-            None
-        }
-    }
-}
-
-fn address(given: Given<'_>, sudo: Sudo) -> Result<Destination, Complaint> {
-    let written = text(given)?;
-    Destination::new(&written, sudo).map_err(|_| {
-        Complaint::new(
-            format!("{} cannot be an SSH destination", quoted(&written)),
-            "it is one argument of ssh: without white space, and not beginning with `-`",
-            "write an alias of the ssh_config, \"user@host\" or \"ssh://user@host:port\"",
-        )
-    })
-}
-
-fn sudo(given: Given<'_>) -> Result<Sudo, Complaint> {
-    boolean(given).map(|yes| if yes { Sudo::Yes } else { Sudo::No })
 }
 
 fn min_free(given: Given<'_>) -> Result<MinFree, Complaint> {

@@ -1,0 +1,71 @@
+//! What an activation's report stands for.
+
+use super::Outcome;
+use crate::activate::{ActivationReport, ActivationVerdict};
+
+impl Outcome {
+    /// The outcome that an activation's report stands for, before the host has been read back.
+    pub fn of_activation(report: &ActivationReport) -> Option<Self> {
+        let detail = || report.output_tail.clone();
+        let outcome = match &report.verdict {
+            ActivationVerdict::Done => Outcome::Converged,
+            ActivationVerdict::Degraded => Outcome::Degraded {
+                units: report.failed_units.clone(),
+            },
+            ActivationVerdict::Refused { reason } => Outcome::ActivationRefused {
+                detail: match reason.as_str() {
+                    "" => detail(),
+                    reason => format!("{reason}\n{}", report.output_tail),
+                },
+            },
+            ActivationVerdict::WrongPlatform { system, host } => Outcome::WrongPlatform {
+                system: system.clone(),
+                host: host.clone(),
+            },
+            ActivationVerdict::NoSpace {
+                place,
+                needed,
+                free,
+                reserve,
+            } => Outcome::NoSpace {
+                place: place.clone(),
+                needed: *needed,
+                free: *free,
+                reserve: *reserve,
+            },
+            ActivationVerdict::Failed { step, code } => Outcome::ActivationFailed {
+                step: step.clone(),
+                code: *code,
+                detail: detail(),
+            },
+            ActivationVerdict::Interrupted { cause } => Outcome::ActivationInterrupted {
+                cause: cause.clone(),
+            },
+            ActivationVerdict::RebootRequired { why } => Outcome::RebootRequired {
+                reasons: vec![why.clone()],
+            },
+            ActivationVerdict::RolledBack { reason } => Outcome::RolledBack {
+                reason: reason.clone(),
+                detail: detail(),
+            },
+            ActivationVerdict::RollbackFailed { step, code, reason } => Outcome::RollbackFailed {
+                step: step.clone(),
+                code: *code,
+                reason: reason.clone(),
+                detail: detail(),
+            },
+            ActivationVerdict::ChangedMeanwhile { what } => {
+                Outcome::ChangedMeanwhile { what: what.clone() }
+            }
+            ActivationVerdict::Locked { by } => Outcome::Locked { by: by.clone() },
+            ActivationVerdict::ObservedChanged { running } => Outcome::ObservedChanged {
+                running: running.clone(),
+            },
+            ActivationVerdict::Vanished => Outcome::Vanished {
+                detail: "the host has no trace of this deployment".to_owned(),
+            },
+            ActivationVerdict::StillRunning | ActivationVerdict::Awaiting => return None,
+        };
+        Some(outcome)
+    }
+}

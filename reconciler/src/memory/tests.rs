@@ -1,0 +1,172 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn config() -> BackoffConfig {
+    BackoffConfig {
+        first: Duration::from_secs(10),
+        factor: 2.0,
+        max: Duration::from_secs(3600),
+        jitter: 0.2,
+    }
+}
+
+fn failed() -> Outcome {
+    Outcome::ActivationFailed {
+        step: "test".into(),
+        code: Some(2),
+        detail: "activate script failed".into(),
+    }
+}
+
+fn observation() -> Observation {
+    Observation {
+        running: None,
+        booted: None,
+        profile: None,
+        generation: None,
+        boot_id: String::new(),
+        machine_id: String::new(),
+        system_state: "running".into(),
+        failed_units: Vec::new(),
+        unfinished_lists: false,
+        reboot_reasons: Vec::new(),
+        free_bytes: std::collections::BTreeMap::new(),
+        platforms: Vec::new(),
+        switch_lock: deploy::SwitchLock::Free,
+        deployments: Vec::new(),
+    }
+}
+
+fn target(digit: char) -> Target {
+    Target {
+        revision: digit.to_string().repeat(40).parse().unwrap(),
+        action: Action::Switch,
+    }
+}
+
+#[test]
+fn backoff_doubles_from_ten_seconds_to_an_hour() {
+    let seconds: Vec<u64> = (1..=11)
+        .map(|failures| backoff(&config(), failures, Jitter::NONE).as_secs())
+        .collect();
+    assert_eq!(
+        seconds,
+        [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]
+    );
+}
+
+proptest! {
+    #[test]
+    fn backoff_stays_within_its_jitter_and_under_its_maximum(failures in 1u32.., unit in -1.0f64..=1.0) {
+        let plain = backoff(&config(), failures, Jitter::NONE).as_secs_f64();
+        let spread = backoff(&config(), failures, Jitter::new(unit)).as_secs_f64();
+        prop_assert!(spread <= 3600.0);
+        prop_assert!(spread >= plain * 0.8 - 1e-6 && spread <= plain * 1.2 + 1e-6);
+    }
+}
+
+#[test]
+fn failures_in_a_row_push_the_next_attempt_further_away() {
+    let now = Timestamp::UNIX_EPOCH;
+    let mut memory = Memory::default();
+    memory.aim(&target('a'));
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        memory.conclude(&failed(), &config(), Jitter::NONE, now);
+        waits.push(memory.next_attempt.unwrap().as_second());
+    }
+    assert_eq!(waits, [10, 20, 40]);
+    assert_eq!(memory.failures, 3);
+}
+
+#[test]
+fn a_new_target_starts_with_a_clean_slate_and_the_same_one_does_not() {
+    let mut memory = Memory::default();
+    memory.aim(&target('a'));
+    memory.conclude(&failed(), &config(), Jitter::NONE, Timestamp::UNIX_EPOCH);
+    memory.aim(&target('a'));
+    assert_eq!(memory.failures, 1);
+    memory.aim(&target('b'));
+    assert_eq!((memory.failures, memory.next_attempt), (0, None));
+    assert_eq!(memory.outcome, None);
+}
+
+#[test]
+fn drift_counts_from_the_first_time_it_was_seen() {
+    let mut memory = Memory::default();
+    let first = Timestamp::from_second(100).unwrap();
+    memory.note_drift(Drift::Drifted, first);
+    memory.note_drift(Drift::Drifted, Timestamp::from_second(200).unwrap());
+    assert_eq!(memory.drifted_since, Some(first));
+    memory.note_drift(Drift::InSync, Timestamp::from_second(300).unwrap());
+    assert_eq!(memory.drifted_since, None);
+}
+
+#[test]
+fn a_host_found_in_sync_has_got_over_what_failed_before() {
+    let mut memory = Memory::default();
+    memory.aim(&target('a'));
+    let needs_reboot = Outcome::RebootRequired {
+        reasons: Vec::new(),
+    };
+    memory.conclude(
+        &needs_reboot,
+        &config(),
+        Jitter::NONE,
+        Timestamp::UNIX_EPOCH,
+    );
+    assert!(memory.settled().is_some());
+    memory.note_drift(Drift::InSync, Timestamp::UNIX_EPOCH);
+    assert_eq!(
+        (memory.settled(), memory.failures, memory.next_attempt),
+        (None, 0, None)
+    );
+}
+
+#[test]
+fn a_host_is_overdue_once_it_has_been_away_for_too_long_and_until_it_answers() {
+    const DAY: i64 = 24 * 60 * 60;
+    let week = Duration::from_secs(7 * 24 * 60 * 60);
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let mut memory = Memory {
+        last_seen: Some(at(0)),
+        ..Memory::default()
+    };
+    let mut overdue_since = |now| {
+        memory.note_absence("connection refused", week, at(now));
+        memory.overdue_since
+    };
+    assert_eq!(overdue_since(60), None);
+    assert_eq!(overdue_since(7 * DAY - 1), None);
+    assert_eq!(overdue_since(7 * DAY), Some(at(7 * DAY)));
+    assert_eq!(overdue_since(9 * DAY), Some(at(7 * DAY)));
+    memory.note_observation(&observation(), at(10 * DAY));
+    assert_eq!((memory.away_since, memory.overdue_since), (None, None));
+    memory.note_absence("connection refused", week, at(10 * DAY + 60));
+    assert_eq!(memory.away_since, Some(at(10 * DAY)));
+    assert_eq!(memory.overdue_since, None);
+}
+
+#[test]
+fn a_host_that_never_answered_is_away_since_it_was_first_asked() {
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let mut memory = Memory::default();
+    let hour = Duration::from_secs(3600);
+    memory.note_absence("connection refused", hour, at(100));
+    memory.note_absence("connection refused", hour, at(3699));
+    assert_eq!(memory.overdue_since, None);
+    memory.note_absence("connection refused", hour, at(3700));
+    assert_eq!(memory.overdue_since, Some(at(3700)));
+    // Where a host is expected to be there, it is at once.
+    let mut memory = Memory::default();
+    memory.note_absence("connection refused", Duration::ZERO, at(100));
+    assert_eq!(memory.overdue_since, Some(at(100)));
+}
+
+#[test]
+fn a_document_of_another_version_can_be_read() {
+    let memory: Memory =
+        serde_json::from_str(r#"{"failures": 2, "a_field_of_the_future": true}"#).unwrap();
+    assert_eq!(memory.failures, 2);
+}
