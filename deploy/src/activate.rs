@@ -12,7 +12,7 @@ mod proof;
 mod report;
 
 pub use id::{DeploymentId, DeploymentIdError};
-pub use proof::{FromOutside, HostProbe, OnDegraded, Proof};
+pub use proof::{FromOutside, HostProbe, OnDegraded, OnRollbackFailed, Proof};
 pub use report::{ActivationReport, ActivationVerdict, RollbackReason, Step};
 
 use std::time::Duration;

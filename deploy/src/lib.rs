@@ -46,8 +46,8 @@ pub use trouble::NixTrouble;
 pub use action::{Action, UnknownAction};
 pub use activate::{
     ActivateError, ActivationReport, ActivationRequest, ActivationVerdict, DeploymentId,
-    DeploymentIdError, FromOutside, HostProbe, OnDegraded, Proof, RollbackReason, Started, Step,
-    acknowledge, clean_up, start, wait,
+    DeploymentIdError, FromOutside, HostProbe, OnDegraded, OnRollbackFailed, Proof, RollbackReason,
+    Started, Step, acknowledge, clean_up, start, wait,
 };
 pub use destination::{AddressError, Destination, Sudo};
 pub use observe::{

@@ -272,6 +272,53 @@ fn a_rollback_that_fails_is_told_as_that_with_both_reasons() {
 }
 
 #[test]
+fn the_last_resort_is_a_reboot_into_the_old_system_where_that_is_wanted_and_the_verdict_outlives_it()
+ {
+    for shell in shells() {
+        let last_resort = |policy: &str, fails: &str| {
+            let mut host = FakeHost::new(&shell);
+            host.plan(&format!("on_rollback_failed={policy}"));
+            for system in [NEW, OLD] {
+                host.activation(
+                    system,
+                    &format!(
+                        "case $1 in test) ln -sfn {0}{system} {0}/run/current-system; esac\n{fails}",
+                        host.root()
+                    ),
+                );
+            }
+            let verdict = host.deploy("switch");
+            until("the unit has ended", || {
+                !host.path(&format!("units/reconcile-{ID}.service")).exists()
+            });
+            let rebooted = host.calls().contains("systemctl reboot\n");
+            (host, verdict, rebooted)
+        };
+        let both = "exit 2";
+        let (_, verdict, rebooted) = last_resort("stay", both);
+        assert_eq!(verdict, "rollback-failed restore 2 failed test 2");
+        assert!(!rebooted);
+        // A boot entry that cannot be put back may boot anything.
+        let (_, verdict, rebooted) = last_resort("reboot", "[ $1 = test ]");
+        assert_eq!(verdict, "rollback-failed restore-boot 1 failed boot 1");
+        assert!(!rebooted);
+
+        let (host, verdict, rebooted) = last_resort("reboot", both);
+        assert_eq!(verdict, "rollback-failed restore 2 failed test 2");
+        assert!(rebooted);
+        std::fs::remove_dir_all(host.path("run/reconcile")).unwrap();
+        let report = host.call(&["wait", ID, "20"]);
+        assert!(
+            report.contains(&format!("\nverdict {verdict}\n")),
+            "{report}"
+        );
+        assert_eq!(host.call(&["clean", ID]), "clean\n");
+        assert!(!host.path("var/lib/reconcile-supervisor").exists());
+        assert!(host.call(&["wait", ID, "1"]).contains("verdict vanished"));
+    }
+}
+
+#[test]
 fn what_a_person_changes_meanwhile_is_theirs() {
     const THEIRS: &str = "/nix/store/2c2wdbdjv3dsqnw5q1j9vkdkfg3gd7b8-nixos-system-theirs";
     for shell in shells() {

@@ -97,6 +97,7 @@ fn a_script_that_was_cut_off_does_nothing() {
         let script = host.script(SUPERVISOR);
         let last = script.trim_end().rfind("main").unwrap();
         for length in (0..last).step_by(211).chain([last]) {
+            let length = script.floor_char_boundary(length);
             let file = host.path("cut");
             fs::write(&file, &script[..length]).unwrap();
             host.command()

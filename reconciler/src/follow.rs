@@ -110,6 +110,7 @@ mod tests {
                 timeout: second,
                 settle: Duration::ZERO,
                 on_degraded: deploy::OnDegraded::Keep,
+                on_rollback_failed: deploy::OnRollbackFailed::Stay,
                 ignored_units: Vec::new(),
                 probes: Vec::new(),
             },

@@ -21,6 +21,7 @@ pub fn of_config(config: &ProofConfig) -> Proof {
         },
         settle: config.settle,
         on_degraded: config.on_degraded,
+        on_rollback_failed: config.on_rollback_failed,
         ignored_units: config.ignored_units.clone(),
         probes: config
             .probes

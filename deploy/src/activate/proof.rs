@@ -17,6 +17,8 @@ pub struct Proof {
     pub settle: Duration,
     /// What units that fail, and probes that do, lead to.
     pub on_degraded: OnDegraded,
+    /// What it leads to that even the old system cannot be activated again.
+    pub on_rollback_failed: OnRollbackFailed,
     /// Units whose failure does not matter, by their whole names.
     pub ignored_units: Vec<String>,
     /// What else has to succeed on the host.
@@ -30,6 +32,15 @@ pub enum OnDegraded {
     Rollback,
     /// It stays, degraded.
     Keep,
+}
+
+/// What a host does that neither keeps the new system nor can go back to the old one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnRollbackFailed {
+    /// It stays as it is, for a person to look at.
+    Stay,
+    /// It reboots, where that leads to the system that it booted before.
+    Reboot,
 }
 
 /// How a new system looks to those who reach it over the network.
@@ -69,6 +80,16 @@ impl OnDegraded {
     }
 }
 
+impl OnRollbackFailed {
+    /// As the supervisor has it.
+    const fn name(self) -> &'static str {
+        match self {
+            OnRollbackFailed::Stay => "stay",
+            OnRollbackFailed::Reboot => "reboot",
+        }
+    }
+}
+
 /// A commit writes a boot entry, and every step flushes a disk: room for all of them together.
 const COMMIT: Duration = Duration::from_secs(60);
 
@@ -78,6 +99,7 @@ impl Proof {
         acknowledge: None,
         settle: Duration::ZERO,
         on_degraded: OnDegraded::Keep,
+        on_rollback_failed: OnRollbackFailed::Stay,
         ignored_units: Vec::new(),
         probes: Vec::new(),
     };
@@ -98,11 +120,12 @@ impl Proof {
     /// The plan as the supervisor reads it: assignments of its shell, every word quoted.
     pub(super) fn plan(&self, activate: Duration) -> String {
         let mut plan = format!(
-            "activate_seconds={}\nacknowledge_seconds={}\nsettle_seconds={}\non_degraded={}\nignored_units={}\n",
+            "activate_seconds={}\nacknowledge_seconds={}\nsettle_seconds={}\non_degraded={}\non_rollback_failed={}\nignored_units={}\n",
             seconds(activate).max(1),
             self.acknowledge.map_or(0, |wait| seconds(wait).max(1)),
             seconds(self.settle),
             self.on_degraded.name(),
+            self.on_rollback_failed.name(),
             shell_quoted(&self.ignored_units.join("\n")),
         );
         plan.push_str("probes() {\n    :\n");
@@ -167,6 +190,7 @@ mod tests {
             acknowledge: Some(Duration::from_secs(120)),
             settle: Duration::from_secs(5),
             on_degraded: OnDegraded::Rollback,
+            on_rollback_failed: OnRollbackFailed::Reboot,
             ignored_units: vec!["a.service".into(), "b'$(x).service".into()],
             probes: vec![probe("it's; rm", &["curl", "-f", "http://x/?a=$(reboot)'"])],
         };
@@ -181,6 +205,7 @@ mod tests {
             "acknowledge_seconds=120\n",
             "settle_seconds=5\n",
             "on_degraded=rollback\n",
+            "on_rollback_failed=reboot\n",
         ] {
             assert!(plan.contains(line), "{plan}");
         }

@@ -162,8 +162,8 @@ clean() {
     done
     systemctl reset-failed "reconcile-$id.service" 2>/dev/null
     rm -f "$gcroots/$id-old" "$gcroots/$id-new"
-    rm -rf "$dir"
-    rmdir "$gcroots" 2>/dev/null
+    rm -rf "$dir" "${lasting:?}/$id"
+    rmdir "$gcroots" "$lasting" 2>/dev/null
     echo clean
 }
 
@@ -178,6 +178,7 @@ main() {
         ;;
     esac
     dir=$base/$id
+    if [ ! -d "$dir" ] && [ -d "$lasting/$id" ]; then dir=$lasting/$id; fi
     case $verb in
     start) start "$@" ;;
     run) run "$@" ;;

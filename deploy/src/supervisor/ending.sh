@@ -56,6 +56,7 @@ go_back() {
     if [ -e "$dir/activating" ]; then restore_system; fi
     if [ -n "$failed" ]; then
         finish "rollback-failed $failed $cause"
+        if boots_before; then last_resort; fi
     elif [ -n "$kept" ]; then
         finish "changed-meanwhile $kept"
     elif [ "$observed" = "$new" ]; then
@@ -67,6 +68,22 @@ go_back() {
     else
         finish "rolled-back $cause"
     fi
+}
+
+# boots_before: whether a reboot leads to the system that the host booted before we came.
+boots_before() {
+    case $failed in
+    'restore '* | 'restore-verify '*) [ -n "$old_profile" ] && [ "$(installed)" = "$old_profile" ] ;;
+    *) return 1 ;;
+    esac
+}
+
+# Reboots, where that is wanted, and leaves the verdict where it outlives the boot.
+last_resort() {
+    [ "$on_rollback_failed" = reboot ] || return 0
+    note 'begin reboot'
+    (umask 077 && mkdir -p "$lasting" && cp -R "$dir" "$lasting/" && flush "$lasting") && systemctl reboot
+    note "end reboot $?"
 }
 
 restore_boot() {
@@ -114,8 +131,8 @@ restore_system() {
     [ "$(systemctl is-system-running 2>/dev/null)" != stopping ] || return 0
     step restore bounded "$root$observed/bin/switch-to-configuration" test
     case $code in
-    0 | 4) [ "$(running)" = "$observed" ] || failed='restore-verify 1' ;;
-    *) failed="restore $code" ;;
+    0 | 4) [ "$(running)" = "$observed" ] || failed=${failed:-restore-verify 1} ;;
+    *) failed=${failed:-restore $code} ;;
     esac
 }
 

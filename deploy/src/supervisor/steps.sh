@@ -25,6 +25,8 @@
 #                    | not-acknowledged | interrupted RESULT
 
 base=$root/run/reconcile
+# Where the folder of a deployment is that ended with a reboot, which empties /run.
+lasting=$root/var/lib/reconcile-supervisor
 profiles=$root/nix/var/nix/profiles
 profile=$profiles/system
 gcroots=$root/nix/var/nix/gcroots/reconcile

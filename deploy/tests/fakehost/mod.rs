@@ -50,7 +50,7 @@ pub fn shells() -> Vec<Vec<&'static str>> {
 }
 
 /// What a plan says by default; later lines count.
-pub const PLAN: &str = "activate_seconds=60\nacknowledge_seconds=0\nsettle_seconds=0\non_degraded=rollback\ncheck_boot=yes\n\
+pub const PLAN: &str = "activate_seconds=60\nacknowledge_seconds=0\nsettle_seconds=0\non_degraded=rollback\non_rollback_failed=stay\ncheck_boot=yes\n\
                     ignored_units=''\nprobes() {\n    :\n}\n";
 
 pub struct FakeHost {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deploy::OnDegraded;
+use deploy::{OnDegraded, OnRollbackFailed};
 use toml_span::value::Value;
 
 use super::complaint::{Complaint, quoted};
@@ -21,6 +21,8 @@ pub struct ProofConfig {
     pub settle: Duration,
     /// What newly failed units and failed probes lead to.
     pub on_degraded: OnDegraded,
+    /// What it leads to that even the old system cannot be activated again.
+    pub on_rollback_failed: OnRollbackFailed,
     /// Units whose failure does not matter.
     pub ignored_units: Vec<String>,
     /// What else has to succeed, in this order.
@@ -99,6 +101,7 @@ impl ProofConfig {
             timeout: ACKNOWLEDGE_TIMEOUT,
             settle: Duration::ZERO,
             on_degraded: OnDegraded::Rollback,
+            on_rollback_failed: OnRollbackFailed::Stay,
             ignored_units: Vec::new(),
             probes: Vec::new(),
         }
@@ -115,6 +118,10 @@ impl ProofConfig {
             ("rollback", OnDegraded::Rollback),
             ("keep", OnDegraded::Keep),
         ];
+        const ON_ROLLBACK_FAILED: [(&str, OnRollbackFailed); 2] = [
+            ("stay", OnRollbackFailed::Stay),
+            ("reboot", OnRollbackFailed::Reboot),
+        ];
         let proof = Self {
             acknowledge: table.or(
                 "acknowledge",
@@ -124,6 +131,11 @@ impl ProofConfig {
             timeout: table.or("timeout", duration(SECOND), fallback.timeout),
             settle: table.or("settle", duration(Duration::ZERO), fallback.settle),
             on_degraded: table.or("on_degraded", choice(&ON_DEGRADED), fallback.on_degraded),
+            on_rollback_failed: table.or(
+                "on_rollback_failed",
+                choice(&ON_ROLLBACK_FAILED),
+                fallback.on_rollback_failed,
+            ),
             ignored_units: ignored_units(&mut table)
                 .unwrap_or_else(|| fallback.ignored_units.clone()),
             probes: probes(&mut table).unwrap_or_else(|| fallback.probes.clone()),

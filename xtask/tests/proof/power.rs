@@ -1,13 +1,16 @@
 //! Power cuts: they show the order of the steps. What boots was proven, or its commit had begun.
 
 use anyhow::Result;
-use xtask::flake::{Hang, System};
+use xtask::flake::{Exit, Hang, System};
 use xtask::fleet::Host;
 use xtask::wait::wait_until;
 
 use crate::scene::{SOON, Scene};
 use crate::settled::{start_with, wait_until_in_sync};
-use crate::{assert_told_truly, never_built, quick, wait_for_awaiting};
+use crate::{
+    assert_told_truly, never_built, outcomes, places, quick, wait_for_awaiting, wait_for_outcome,
+    wait_until_clean,
+};
 
 /// Where the power is cut, and whether the old or the new system may run after that.
 struct Cut {
@@ -66,6 +69,44 @@ fn cut_and_boot(scene: &mut Scene, name: &str, cut: &Cut) -> Result<()> {
     scene.daemon.start()?;
     wait_until_in_sync(scene, name, &good)?;
     assert_told_truly(scene, scene.host())
+}
+
+#[test]
+#[ignore = "long"]
+fn a_host_that_cannot_go_back_either_reboots_into_the_old_system_where_that_is_wanted() -> Result<()>
+{
+    let scene = start_with(&["spare"], |config| {
+        quick(config);
+        config.proof.push_str("\non_rollback_failed = \"reboot\"");
+    })?;
+    let host = scene.host();
+    let old = host.running_toplevel()?;
+    let boot_id = host.console("cat /proc/sys/kernel/random/boot_id")?;
+    // The old system cannot be activated any more; a boot forgets this.
+    host.console(&format!(
+        "mount --bind /bin/false {old}/bin/switch-to-configuration"
+    ))?;
+    let bad = System {
+        exit: Exit::ActivationFails,
+        ..never_built("no-way-back")?
+    };
+    let bad = scene.repository.deploy("main", "Bad", &[("spare", bad)])?;
+    let status = wait_for_outcome(&scene, "spare", &bad, "rollback_failed")?;
+    assert!(status["next_attempt"].is_null(), "{status:#}");
+    host.wait_for_login()?;
+    assert_ne!(
+        host.console("cat /proc/sys/kernel/random/boot_id")?,
+        boot_id
+    );
+    assert_eq!(places(host)?, [old.as_str(); 3].map(str::to_owned));
+    assert_told_truly(&scene, host)?;
+    assert_eq!(outcomes(&scene, "spare", &bad)?, ["rollback_failed"]);
+    wait_until_clean(host)?;
+    let good = never_built("good")?;
+    let good = scene
+        .repository
+        .deploy("main", "Good", &[("spare", good)])?;
+    wait_until_in_sync(&scene, "spare", &good)
 }
 
 #[test]

@@ -59,6 +59,8 @@ fn the_annotated_example_is_right_and_says_every_key() {
         "factor",
         "max",
         "jitter",
+        "on_degraded",
+        "on_rollback_failed",
         "deadline",
         "attribute",
         "destinations",

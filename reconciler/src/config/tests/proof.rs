@@ -1,6 +1,6 @@
 //! `[defaults.proof]` and `[hosts.NAME.proof]`.
 
-use deploy::OnDegraded;
+use deploy::{OnDegraded, OnRollbackFailed};
 
 use super::*;
 
@@ -27,6 +27,7 @@ probes = [
 acknowledge = "every-route"
 timeout = "1m"
 on_degraded = "keep"
+on_rollback_failed = "reboot"
 ignored_units = ["backup.service", "a@b.timer"]
 "#
     ));
@@ -34,6 +35,7 @@ ignored_units = ["backup.service", "a@b.timer"]
     let spare = of("spare");
     assert_eq!(spare.acknowledge, Acknowledge::EveryRoute);
     assert_eq!(spare.on_degraded, OnDegraded::Keep);
+    assert_eq!(spare.on_rollback_failed, OnRollbackFailed::Reboot);
     assert_eq!(spare.ignored_units, ["backup.service", "a@b.timer"]);
     assert!(spare.probes.is_empty());
     let pi = of("cyt-pi");
