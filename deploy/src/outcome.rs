@@ -26,7 +26,7 @@ use crate::reboot::BootEntry;
 /// | `rollback_failed` | neither the new system nor the old one is wholly there | no | nothing: a person is needed |
 /// | `changed_meanwhile` | somebody else changed the system or the profile during the deployment; theirs is kept | unknown | look again soon |
 /// | `activation_failed` | a step failed, and there was nothing to go back to: nothing was changed yet, or it ran this system before | no | backoff |
-/// | `activation_interrupted` | untouched: it was killed before it changed anything | no | backoff |
+/// | `activation_interrupted` | untouched: it was killed before it changed anything; or booted anew: the host went down in the middle | no | backoff |
 /// | `locked` | untouched: another switch is running there | no | backoff |
 /// | `observed_changed` | untouched: it ran something else by the time we started | no | look again soon |
 /// | `vanished` | unknown: the host rebooted, or the start never arrived | unknown | look again soon |

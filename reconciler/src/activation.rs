@@ -168,7 +168,8 @@ async fn see_through(
     ended.wanted_since = wanted_since;
     ended.standing = standing;
     ended.output = report.output_tail;
-    if broke_off(&ended.outcome) {
+    // A boot leaves nothing of an activation.
+    if broke_off(&ended.outcome) && read_back.boot_id == deployment.boot_id {
         ended.broke_off_on_boot = Some(read_back.boot_id.clone());
     }
     ended.read_back = Some(read_back);
@@ -253,7 +254,10 @@ fn outcome(
     let action: Action = deployment.action.parse().ok()?;
     let reported = Outcome::of_activation(report)?;
     let toplevel: Option<Toplevel> = deployment.toplevel.parse().ok();
-    if !reported.is_in_sync() {
+    let went_down = matches!(reported, Outcome::Vanished { .. })
+        && read_back.boot_id != deployment.boot_id
+        && action.changes_host();
+    if !reported.is_in_sync() && !went_down {
         return Some(reported);
     }
     if action == Action::DryActivate {
@@ -267,8 +271,16 @@ fn outcome(
         Action::Boot => boots,
         Action::Build | Action::DryActivate => true,
     };
-    Some(if there {
+    Some(if there && went_down {
+        // Nothing becomes the boot default that has not proven itself.
+        Outcome::Converged
+    } else if there {
         reported
+    } else if went_down {
+        // Perhaps by this very system: it gets a backoff that grows.
+        Outcome::ActivationInterrupted {
+            cause: "the host went down".into(),
+        }
     } else {
         Outcome::ObservedChanged {
             running: read_back

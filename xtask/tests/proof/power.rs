@@ -68,6 +68,13 @@ fn cut_and_boot(scene: &mut Scene, name: &str, cut: &Cut) -> Result<()> {
     let good = scene.repository.deploy("main", "Good", &[(name, good)])?;
     scene.daemon.start()?;
     wait_until_in_sync(scene, name, &good)?;
+    // A system that takes its host down gets a backoff, and what had been proven is told as that.
+    let told = if booted == new {
+        "converged"
+    } else {
+        "activation_interrupted"
+    };
+    assert_eq!(outcomes(scene, name, &revision)?, [told], "{:?}", cut.hang);
     assert_told_truly(scene, scene.host())
 }
 
