@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that has to hold, and the line that says whether it does.
 
 use std::io::{BufRead, BufReader, IsTerminal};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -73,6 +74,11 @@ pub fn test(suite: Suite) -> Result<()> {
     let fleet = Fleet::boot(&HOSTS)?;
     println!("== tests on {}", fleet.file().display());
     let mut command = cargo(&workspace, &["test", "--workspace", "--no-fail-fast"]);
+    // They wait for hosts most of the time.
+    if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        command.env("RUST_TEST_THREADS", (2 * cores).to_string());
+    }
     if suite == Suite::Full {
         command.args(["--", "--include-ignored"]);
     }
