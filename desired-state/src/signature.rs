@@ -34,7 +34,9 @@ pub struct Signers {
 #[non_exhaustive]
 pub enum Distrust {
     /// It has no signature.
-    #[error("it is not signed; push a signed commit on top of it (git commit -S --allow-empty)")]
+    #[error(
+        "it is not signed: look at what it changes, and push a signed commit on top of it (git commit -S --allow-empty), which vouches for it too"
+    )]
     Unsigned,
     /// It has a signature of a kind for which no signers are configured.
     #[error("it has an {kind} signature, and no signers of that kind are configured; set {key}")]
@@ -54,7 +56,7 @@ pub enum Distrust {
         said: String,
     },
     /// The signature is good, and its key may not sign, or not any more.
-    #[error("it is signed by {key}, which may not sign{said}; add the key to {file}, or have the commit signed by another", said = because(.said), file = .file.display())]
+    #[error("it is signed by {key}, which may not sign{said}: ask who pushed it, and push a commit on top that is signed by one who may; only if you trust that key, see to its line in {file}", said = because(.said), file = .file.display())]
     NotAllowed {
         /// The key: its kind and fingerprint.
         key: String,

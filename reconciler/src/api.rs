@@ -97,7 +97,11 @@ pub struct Event {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum What {
     /// A person's order waits for its turn.
-    Queued,
+    Queued {
+        /// The commit that it has pinned the host to, if it has: that holds whatever comes of the order.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pinned: Option<Revision>,
+    },
     /// A step has begun.
     Step {
         /// Which.
@@ -153,6 +157,9 @@ pub struct Report {
     /// The commit that was wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
+    /// What became of the branch, where that is what the host follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch_state: Option<BranchState>,
     /// What was decided.
     pub decision: Decision,
     /// How the deployment ended, if one was made.
@@ -180,6 +187,12 @@ pub struct Plan {
     pub decision: Decision,
     /// Why it cannot be evaluated, if so.
     pub failure: Option<Outcome>,
+    /// What became of the branch, where that is what the host follows.
+    #[serde(default)]
+    pub branch_state: Option<BranchState>,
+    /// Why the repository could not be fetched: the plan is made with the commit that was known.
+    #[serde(default)]
+    pub not_fetched: Option<String>,
 }
 
 /// The fleet: `GET /v1/status`.

@@ -240,7 +240,7 @@ pub fn decide(situation: &Situation<'_>, now: Timestamp) -> Decision {
     // `build` never touches the host, so it need not answer.
     let observed = match situation.observed {
         Ok(observed) => Some(observed),
-        Err(_) if !situation.action.touches_host() => None,
+        Err(_) if !situation.action.touches_host() || situation.distrust.is_some() => None,
         Err(detail) => {
             return wait(Why::Unreachable {
                 detail: detail.into(),

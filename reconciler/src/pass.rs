@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deploy::{EvaluateError, Outcome, Transience};
-use desired_state::{HostName, StoreError};
+use desired_state::{BranchState, HostName, StoreError};
 use jiff::Timestamp;
 
 use crate::api::{Report, Step, Then, What};
@@ -122,6 +122,7 @@ impl Pass {
         Report {
             order: self.order.as_ref().map(|order| order.id),
             revision: None,
+            branch_state: None,
             decision,
             outcome: None,
             output: String::new(),
@@ -210,9 +211,21 @@ impl Pass {
         if report.outcome.is_none() {
             report.outcome = self.meanwhile(&of_target);
         }
+        report.branch_state = self.branch_state().await?;
         rebooting::reboot_when_due(self, &desired, &mut memory, &mut report).await?;
         let next = self.next_look(&report, &memory);
         Ok((report, next))
+    }
+
+    /// What became of the branch that the host follows, for a person who asks.
+    async fn branch_state(&self) -> Result<Option<BranchState>, StoreError> {
+        let store = &self.world.store;
+        if self.order.is_none() || store.pinned(&self.host).await?.is_some() {
+            return Ok(None);
+        }
+        let wish = store.wish(&self.host).await?;
+        let wish = wish.filter(|wish| wish.branch == self.config.branch);
+        Ok(wish.map(|wish| wish.branch_state))
     }
 
     /// How long until the host is looked at again: its interval, or less where an attempt is due or

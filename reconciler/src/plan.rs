@@ -1,8 +1,9 @@
 //! What the loop would do now, without doing it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use desired_state::{Cause, HostName, StoreError};
+use desired_state::{BranchState, Cause, HostName, StoreError};
 use futures::future::join_all;
 
 use crate::api::{Hosts, Plan};
@@ -23,20 +24,28 @@ use crate::world::World;
 pub async fn plan(world: &Arc<World>, hosts: &Hosts) -> Result<Vec<Plan>, RequestError> {
     let setup = world.setup();
     let hosts = named(&setup, hosts)?;
+    let mut not_fetched = BTreeMap::new();
     for (name, repository) in &setup.repositories {
         if !hosts.iter().any(|(_, config)| config.repository == *name) {
             continue;
         }
         if let Err(error) = repository.mirror.fetch().await {
-            tracing::warn!(repository = %name, error = words(&error), "planning with the commit that is known");
+            not_fetched.insert(name.clone(), words(&error));
         }
     }
-    let plans = join_all(hosts.iter().map(|(host, _)| of_host(world, host)));
+    let plans = join_all(hosts.iter().map(|(host, config)| {
+        let not_fetched = not_fetched.get(&config.repository).cloned();
+        of_host(world, host, not_fetched)
+    }));
     let plans: Result<Vec<_>, StoreError> = plans.await.into_iter().collect();
     Ok(plans?.into_iter().flatten().collect())
 }
 
-async fn of_host(world: &Arc<World>, host: &HostName) -> Result<Option<Plan>, StoreError> {
+async fn of_host(
+    world: &Arc<World>,
+    host: &HostName,
+    not_fetched: Option<String>,
+) -> Result<Option<Plan>, StoreError> {
     let Some(pass) = Pass::new(world, host, None) else {
         return Ok(None);
     };
@@ -49,8 +58,12 @@ async fn of_host(world: &Arc<World>, host: &HostName) -> Result<Option<Plan>, St
         wanted: None,
         decision: Decision::UpToDate,
         failure: None,
+        branch_state: None,
+        not_fetched,
     };
-    let desired = match would_be_desired(&pass).await? {
+    let (branch_state, desired) = would_be_desired(&pass).await?;
+    plan.branch_state = branch_state;
+    let desired = match desired {
         Ok(desired) => desired,
         Err(detail) => {
             plan.running = pass
@@ -91,17 +104,21 @@ async fn of_host(world: &Arc<World>, host: &HostName) -> Result<Option<Plan>, St
     Ok(Some(plan))
 }
 
-/// What would be wanted of the host if the repository were looked at now.
-async fn would_be_desired(pass: &Pass) -> Result<Result<Desired, String>, StoreError> {
+/// What would be wanted of the host if the repository were looked at now, and what its branch would be,
+/// if it follows one.
+async fn would_be_desired(
+    pass: &Pass,
+) -> Result<(Option<BranchState>, Result<Desired, String>), StoreError> {
     let store = &pass.world.store;
     let (host, config) = (&pass.host, &pass.config);
     if store.pinned(host).await?.is_some() {
-        return crate::desired::kept(store, host, config).await;
+        let kept = crate::desired::kept(store, host, config).await?;
+        return Ok((None, kept));
     }
     let recorded = store.wish(host).await?;
     let tip = match tip(&pass.repository, config, recorded.as_ref()).await {
         Ok(tip) => tip,
-        Err(error) => return Ok(Err(words(&error))),
+        Err(error) => return Ok((None, Err(words(&error)))),
     };
     let occasion = Occasion {
         cause: Cause::Poll,
@@ -109,5 +126,7 @@ async fn would_be_desired(pass: &Pass) -> Result<Result<Desired, String>, StoreE
     };
     let rule = pass.repository.config.forced_push;
     let would_be = follow(host, config, rule, recorded.as_ref(), &tip, &occasion);
-    Ok(from_branch(would_be.or(recorded).as_ref(), config))
+    let wish = would_be.or(recorded);
+    let branch_state = wish.as_ref().map(|wish| wish.branch_state.clone());
+    Ok((branch_state, from_branch(wish.as_ref(), config)))
 }

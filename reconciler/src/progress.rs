@@ -10,7 +10,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::api::{Event, Follow, ReconcileRequest, What};
 use crate::clock;
-use crate::requests::{RequestError, reconcile};
+use crate::requests::{Queued, RequestError, reconcile};
 use crate::world::World;
 
 /// Queues a person's orders, and gives what happens to their hosts until each is done.
@@ -25,11 +25,11 @@ pub async fn order(
     let events = world.follow();
     let orders = reconcile(world, request).await?;
     let queued = orders
-        .keys()
-        .map(|host| Event {
+        .iter()
+        .map(|(host, order)| Event {
             at: clock::now(),
             host: host.clone(),
-            what: What::Queued,
+            what: order.event(),
         })
         .collect();
     let follower = Follower {
@@ -48,7 +48,7 @@ pub async fn order(
 
 struct Follower {
     queued: Vec<Event>,
-    orders: BTreeMap<HostName, u64>,
+    orders: BTreeMap<HostName, Queued>,
     events: Receiver<Event>,
 }
 
@@ -68,9 +68,9 @@ impl Follower {
                 continue;
             };
             match &event.what {
-                What::Queued => {}
+                What::Queued { .. } => {}
                 What::Step { .. } => return Some(event),
-                What::Done(report) if report.order == Some(*order) => {
+                What::Done(report) if report.order == Some(order.id) => {
                     self.orders.remove(&event.host);
                     return Some(event);
                 }

@@ -55,7 +55,7 @@ pub enum RequestError {
         branch: BranchName,
     },
     /// The commit is not known.
-    #[error("{repository} has no such commit")]
+    #[error("no commit of {repository} is meant")]
     NoRevision {
         /// Of which repository.
         repository: RepositoryName,
@@ -117,7 +117,25 @@ impl RequestError {
     }
 }
 
-/// Queues a person's order for each host; gives the order's number by host.
+/// A person's order that waits for its turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queued {
+    /// Its number.
+    pub id: u64,
+    /// The commit that it has pinned the host to, if it has.
+    pub pinned: Option<Revision>,
+}
+
+impl Queued {
+    /// What those who follow the host are told.
+    pub fn event(&self) -> What {
+        What::Queued {
+            pinned: self.pinned.clone(),
+        }
+    }
+}
+
+/// Queues a person's order for each host; gives the orders by host.
 ///
 /// An override of branch or revision by `switch`, `boot` or `test` becomes a pin.
 ///
@@ -127,7 +145,7 @@ impl RequestError {
 pub async fn reconcile(
     world: &Arc<World>,
     request: &ReconcileRequest,
-) -> Result<BTreeMap<HostName, u64>, RequestError> {
+) -> Result<BTreeMap<HostName, Queued>, RequestError> {
     // Before the look, which may set off what is asked for.
     let now = clock::now();
     check_name(&request.by)?;
@@ -137,9 +155,10 @@ pub async fn reconcile(
     let mut queued = BTreeMap::new();
     for (host, config) in &hosts {
         let mut revision = revisions.get(host).cloned();
+        let mut pinned = None;
         let action = request.action.unwrap_or(config.action);
         if action.becomes_pin()
-            && let Some(pinned) = revision.take()
+            && let Some(instead) = revision.take()
         {
             let branch = match &request.instead {
                 Some(Instead::Branch(branch)) => Some(branch.clone()),
@@ -147,7 +166,7 @@ pub async fn reconcile(
             };
             let pin = Pin {
                 host: host.clone(),
-                revision: pinned,
+                revision: instead,
                 action: action.name().to_owned(),
                 branch,
                 by: request.by.clone(),
@@ -155,6 +174,7 @@ pub async fn reconcile(
             };
             world.store.pin(&pin).await?;
             tracing::info!(%host, revision = pin.revision.short(), by = pin.by, "pinned");
+            pinned = Some(pin.revision);
         }
         let order = Order {
             id: 0,
@@ -172,8 +192,9 @@ pub async fn reconcile(
                 host: host.clone(),
                 source,
             })?;
-        world.tell(host, What::Queued);
-        queued.insert(host.clone(), id);
+        let order = Queued { id, pinned };
+        world.tell(host, order.event());
+        queued.insert(host.clone(), order);
     }
     world.wishes_changed();
     for host in queued.keys() {

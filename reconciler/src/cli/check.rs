@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use desired_state::HostName;
 use desired_state::RepositoryName;
 use futures::future::join_all;
 
@@ -32,11 +33,21 @@ pub async fn run(file: &Path, environment: &Environment) -> Result<Exit, CliErro
         return Ok(Exit::Usage);
     }
     output::print(&format!(
-        "{}: good: {} hosts, {} repositories\n",
+        "{}: good: {} ({}), {}\n",
         file.display(),
-        config.hosts.len(),
-        config.repositories.len()
+        count(config.hosts.len(), "host", "hosts"),
+        config
+            .hosts
+            .keys()
+            .map(HostName::as_str)
+            .collect::<Vec<_>>()
+            .join(", "),
+        count(config.repositories.len(), "repository", "repositories"),
     ))
+}
+
+fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// What a repository's server said.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use comfy_table::{ContentArrangement, Table, presets};
+use desired_state::BranchState;
 use serde::Serialize;
 
 use super::exit::{CliError, Exit};
@@ -65,4 +66,16 @@ pub fn shown(text: &str) -> String {
 /// The first line of a text.
 pub fn first_line(text: &str) -> String {
     shown(text.lines().next().unwrap_or_default())
+}
+
+/// Why a branch's newest commit is not what its hosts run, if that is so.
+pub fn refused(state: &BranchState) -> Option<String> {
+    match state {
+        BranchState::Gone => Some("branch does not exist".to_owned()),
+        BranchState::Rewound { to } => Some(format!("forced push to {} refused", to.short())),
+        BranchState::Untrusted { to, why } => {
+            Some(format!("commit {} is not trusted: {why}", to.short()))
+        }
+        BranchState::Present => None,
+    }
 }

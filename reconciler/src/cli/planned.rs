@@ -6,6 +6,7 @@ use super::backend::Backend;
 use super::exit::{CliError, Exit};
 use super::hold::HostsArguments;
 use super::output;
+use crate::api::Plan;
 use crate::config::Loaded;
 
 /// The options of `plan`.
@@ -37,8 +38,21 @@ pub async fn run(loaded: &Loaded, arguments: PlanArguments) -> Result<Exit, CliE
                 .as_ref()
                 .map_or_else(|| "-".to_owned(), |revision| revision.short().to_owned()),
             plan.action.to_string(),
-            output::shown(&decision),
+            notes(plan, &decision),
         ]);
     }
     output::print(&format!("{table}\n"))
+}
+
+/// The decision, and what a person has to know beside it.
+fn notes(plan: &Plan, decision: &str) -> String {
+    let mut notes = vec![output::shown(decision)];
+    // Where nothing is known to be wanted, the decision says why.
+    if plan.revision.is_some() {
+        notes.extend(plan.branch_state.as_ref().and_then(output::refused));
+    }
+    if let Some(why) = &plan.not_fetched {
+        notes.push(format!("not fetched: {}", output::shown(why)));
+    }
+    notes.join("; ")
 }

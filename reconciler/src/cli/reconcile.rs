@@ -221,7 +221,13 @@ impl View for Spinners {
 
 fn sentence(what: &What) -> String {
     match what {
-        What::Queued => "queued".to_owned(),
+        What::Queued { pinned: None } => "queued".to_owned(),
+        What::Queued {
+            pinned: Some(revision),
+        } => format!(
+            "queued, and pinned to {} until `reconcile unpin`",
+            revision.short()
+        ),
         What::Step { step, revision } => match revision {
             Some(revision) => format!("{step} {}", revision.short()),
             None => step.to_string(),
@@ -234,6 +240,12 @@ fn sentence(what: &What) -> String {
             let revision = report.revision.as_ref();
             let at = revision.map(|revision| format!(" ({})", revision.short()));
             let mut text = output::shown(&format!("{ended}{}", at.unwrap_or_default()));
+            // Where nothing is known to be wanted, the decision says why.
+            if revision.is_some()
+                && let Some(refused) = report.branch_state.as_ref().and_then(output::refused)
+            {
+                text.push_str(&format!("; {}", output::shown(&refused)));
+            }
             let is_wanted = !report.output.is_empty()
                 && report
                     .outcome

@@ -15,7 +15,7 @@ use crate::decide::Insistence;
 pub struct RebootArguments {
     #[command(flatten)]
     hosts: HostsArguments,
-    /// Reboot although the host is suspended or its window is closed
+    /// Reboot although the host is suspended, its window is closed or a freeze holds; else it is left as it is (exit code 6)
     #[arg(long)]
     force: bool,
     /// Write events as lines of JSON

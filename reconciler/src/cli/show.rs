@@ -2,7 +2,6 @@
 
 use clap::Args;
 use deploy::{Outcome, Toplevel};
-use desired_state::BranchState;
 
 use super::backend::Backend;
 use super::exit::{CliError, Exit};
@@ -77,16 +76,7 @@ fn is_told_by_reboot(host: &HostStatus, outcome: &Outcome) -> bool {
 
 fn notes(host: &HostStatus) -> Vec<String> {
     let mut notes = Vec::new();
-    match &host.branch_state {
-        Some(BranchState::Gone) => notes.push("branch does not exist".to_owned()),
-        Some(BranchState::Rewound { to }) => {
-            notes.push(format!("forced push to {} refused", to.short()));
-        }
-        Some(BranchState::Untrusted { to, why }) => {
-            notes.push(format!("commit {} is not trusted: {why}", to.short()));
-        }
-        Some(BranchState::Present) | None => {}
-    }
+    notes.extend(host.branch_state.as_ref().and_then(output::refused));
     if let Some(why) = &host.suspended {
         notes.push(format!("suspended: {}", output::first_line(why)));
     }

@@ -25,7 +25,7 @@ pub(super) fn bytes(given: Given<'_>) -> Result<u64, Complaint> {
         .ok_or_else(|| {
             Complaint::new(
                 format!("{} is not a number of bytes", quoted(&written)),
-                "it is compared with what is free on a disk",
+                "it is a whole number, of bytes or of one unit, and below 16 EiB",
                 MEND,
             )
         })

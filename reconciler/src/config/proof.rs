@@ -247,6 +247,21 @@ fn name(given: Given<'_>) -> Result<String, Complaint> {
 
 fn command(table: &Section<'_>, elements: &[Value<'_>]) -> Option<ProbeKind> {
     let mut words = Vec::new();
+    if let [only] = elements
+        && let Some(line) = only.as_str()
+        && line.contains(' ')
+    {
+        table.mistake_in(
+            "command",
+            only,
+            Complaint::new(
+                format!("{} is one word of a command", quoted(line)),
+                "no shell takes it apart: a program of that name is looked for",
+                "write a word each, as in [\"mountpoint\", \"/data\"]",
+            ),
+        );
+        return None;
+    }
     for element in elements {
         match text(Given::Toml(element)).and_then(one_line) {
             Ok(word) => words.push(word),
@@ -289,7 +304,7 @@ fn tcp(given: Given<'_>) -> Result<ProbeKind, Complaint> {
     });
     let is_plain = |c: char| c.is_ascii_alphanumeric() || ":-_.%".contains(c);
     match parts {
-        Some((host, port)) if !host.is_empty() && host.chars().all(is_plain) => {
+        Some((host, port)) if !host.is_empty() && port != 0 && host.chars().all(is_plain) => {
             Ok(ProbeKind::Tcp { host, port })
         }
         _ => Err(Complaint::new(

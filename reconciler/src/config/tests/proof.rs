@@ -84,6 +84,8 @@ probes = [
     {{ name = "port", tcp = "localhost" }},
     {{ name = "url", http = "ftp://localhost" }},
     {{ name = "lines", command = ["a\nb"] }},
+    {{ name = "shell", command = ["mountpoint /data"] }},
+    {{ name = "zero", tcp = "localhost:0" }},
     {{ name = "from", unit = "a.service", from = "controller" }},
     {{ name = "twice", unit = "a.service" }},
     {{ name = "twice", unit = "b.service" }},
@@ -102,6 +104,8 @@ probes = [
         "`localhost` is not a host and a port",
         "it is neither http nor https",
         "has a control character",
+        "`mountpoint /data` is one word of a command",
+        "`localhost:0` is not a host and a port",
         "there are two probes `twice`",
         "the probe asks the controller for something of the host",
     ] {
