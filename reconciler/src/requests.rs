@@ -93,6 +93,19 @@ pub enum RequestError {
     },
 }
 
+/// What is at fault when a request cannot be carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The request makes no sense.
+    Askers,
+    /// A host has to be asked first, and does not answer.
+    Away,
+    /// There is no commit that may be deployed for it.
+    NothingToDeploy,
+    /// The state, or a repository's server.
+    Ours,
+}
+
 impl RequestError {
     /// Whether the same request can succeed later.
     pub fn is_worth_retrying(&self) -> bool {
@@ -111,9 +124,16 @@ impl RequestError {
         }
     }
 
-    /// Whether the request itself is at fault.
-    pub fn is_the_askers(&self) -> bool {
-        !matches!(self, Self::Look(_) | Self::Store(_))
+    /// What is at fault.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Look(_) | Self::Store(_) | Self::Rollback(RollbackError::Store(_)) => Fault::Ours,
+            Self::Rollback(RollbackError::Unreachable { .. }) => Fault::Away,
+            Self::Rollback(RollbackError::NothingProven(_)) | Self::Untrusted { .. } => {
+                Fault::NothingToDeploy
+            }
+            _ => Fault::Askers,
+        }
     }
 }
 

@@ -67,7 +67,7 @@ pub enum MirrorError {
     #[error("\"{0}\" is not a revision; give 7 to 40 hexadecimal digits of a commit")]
     NotARevision(String),
     /// No commit of the mirror begins so.
-    #[error("no commit {0} in the mirror; push it, or fetch first")]
+    #[error("no commit {0} in the mirror; push it to the repository")]
     UnknownRevision(String),
     /// More than one commit begins so.
     #[error("more than one commit begins with {0}; give more digits")]

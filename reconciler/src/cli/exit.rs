@@ -2,12 +2,14 @@
 
 use std::process::ExitCode;
 
+use http::StatusCode;
+
 use crate::config::{LocateError, Mistakes};
 use crate::daemon::ServeError;
 use crate::http::client::ClientError;
 use crate::lock::LockError;
 use crate::logging::LoggingError;
-use crate::requests::RequestError;
+use crate::requests::{Fault, RequestError};
 use crate::world::WorldError;
 
 /// The table of `--help` and the README.
@@ -140,10 +142,18 @@ impl CliError {
             Self::Logging(LoggingError::Level(_)) => Exit::Usage,
             Self::Lock(LockError::Held { .. })
             | Self::Serve(ServeError::Lock(LockError::Held { .. })) => Exit::Busy,
-            Self::Request(error) if error.is_the_askers() => Exit::Usage,
-            Self::Client(ClientError::Refused { status, .. }) if status.is_client_error() => {
-                Exit::Usage
-            }
+            Self::Request(error) => match error.fault() {
+                Fault::Askers => Exit::Usage,
+                Fault::Away => Exit::Unreachable,
+                Fault::NothingToDeploy => Exit::LeftAsItIs,
+                Fault::Ours => Exit::Trouble,
+            },
+            Self::Client(ClientError::Refused { status, .. }) => match *status {
+                StatusCode::GATEWAY_TIMEOUT => Exit::Unreachable,
+                StatusCode::CONFLICT => Exit::LeftAsItIs,
+                status if status.is_client_error() => Exit::Usage,
+                _ => Exit::Trouble,
+            },
             _ => Exit::Trouble,
         }
     }

@@ -18,7 +18,7 @@ use crate::api::{HistoryQuery, Hold, HoldRequest, Hosts, ReconcileRequest, Refus
 use crate::plan::plan;
 use crate::progress;
 use crate::repository::words;
-use crate::requests::{self, RequestError};
+use crate::requests::{self, Fault, RequestError};
 use crate::world::World;
 
 /// An answer can be a stream that lasts as long as a deployment, so it has no limit of its own.
@@ -148,11 +148,14 @@ fn json<T: Serialize>(result: Result<T, RequestError>) -> Response {
 }
 
 fn refuse(error: &RequestError) -> Response {
-    let status = if error.is_the_askers() {
-        StatusCode::UNPROCESSABLE_ENTITY
-    } else {
-        tracing::error!(error = words(error), "a request failed");
-        StatusCode::INTERNAL_SERVER_ERROR
+    let status = match error.fault() {
+        Fault::Askers => StatusCode::UNPROCESSABLE_ENTITY,
+        Fault::Away => StatusCode::GATEWAY_TIMEOUT,
+        Fault::NothingToDeploy => StatusCode::CONFLICT,
+        Fault::Ours => {
+            tracing::error!(error = words(error), "a request failed");
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
     };
     answer(
         status,

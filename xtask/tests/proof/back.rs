@@ -22,7 +22,7 @@ fn a_rollback_leads_to_what_proved_itself_before_and_stays_until_it_is_unpinned(
     let scene = start_with(&["spare"], quick)?;
     let first = scene.repository.tip("main")?;
     let (code, said) = rollback(&scene, &[])?;
-    assert_eq!(code, Some(2), "{said}");
+    assert_eq!(code, Some(6), "{said}");
     assert!(
         said.contains("no other commit has proved itself on spare"),
         "{said}"
@@ -62,7 +62,7 @@ fn a_rollback_leads_to_what_proved_itself_before_and_stays_until_it_is_unpinned(
     assert_eq!(places(scene.host())?, on(&first)?);
     for (goal, words) in [
         ("9999", "spare has no generation 9999"),
-        ("0123456", "no such commit"),
+        ("0123456", "no commit 0123456"),
         ("1", "which no deployment in the history has brought there"),
     ] {
         let (code, said) = rollback(&scene, &["--to", goal])?;

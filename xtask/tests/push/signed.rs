@@ -103,7 +103,7 @@ fn a_commit_that_is_not_signed_is_never_deployed_and_said_and_a_signed_one_is() 
     ] {
         let asked = scene.daemon.cli(arguments)?;
         let said = String::from_utf8_lossy(&asked.stderr).into_owned();
-        assert_eq!(asked.status.code(), Some(2), "{arguments:?}: {said}");
+        assert_eq!(asked.status.code(), Some(6), "{arguments:?}: {said}");
         assert!(said.contains("not signed"), "{arguments:?}: {said}");
     }
     scene.daemon.cli(&["--host", "spare", "--force"])?;
