@@ -79,11 +79,11 @@ fn every_exit_code_means_what_the_help_says() -> Result<()> {
         ),
         (
             &["--host", "uConsole", "--revision", "0123456"],
-            "no such commit",
+            "no commit 0123456",
         ),
         (
             &["--host", "uConsole", "--revision", "main"],
-            "no such commit",
+            "is not a revision",
         ),
         (&["--host", "uConsole", "--action", "reboot"], "reboot"),
         (&["--host", "uConsole", "status"], "go with no command"),
