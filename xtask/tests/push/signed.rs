@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-use crate::scene::{REPOSITORY, Scene, history, running, status_of};
+use crate::scene::{REPOSITORY, Scene, history, running, status_of, wait_for_log};
 
 /// Makes an SSH key; gives the private one's file.
 fn make_key(scene: &Scene, name: &str) -> Result<PathBuf> {
@@ -128,6 +128,7 @@ fn a_commit_that_is_not_signed_is_never_deployed_and_said_and_a_signed_one_is() 
 
     // Another may sign from now on; the file is taken up without a restart.
     fs::write(&signers, allowed(&other)?)?;
+    wait_for_log(&scene.daemon, "files that the config names have changed")?;
     let stranger = scene.deploy("main", "5")?;
     scene.wait_for_status("spare", "the commit by one who may not", |status| {
         let state = &status["branch_state"];
