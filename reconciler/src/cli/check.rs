@@ -6,11 +6,14 @@ use std::time::Duration;
 use desired_state::HostName;
 use desired_state::RepositoryName;
 use futures::future::join_all;
+use jiff::Timestamp;
 
 use super::exit::{CliError, Exit};
 use super::output;
-use crate::config::{self, Config, Environment, RepositoryConfig};
+use crate::clock;
+use crate::config::{self, Config, Environment, HostConfig, RepositoryConfig};
 use crate::repository::words;
+use crate::window::{self, Openness};
 use crate::world::Repository;
 
 /// A server that does not answer for so long is not waited for: that is no mistake of the config.
@@ -32,8 +35,14 @@ pub async fn run(file: &Path, environment: &Environment) -> Result<Exit, CliErro
     if join_all(asked).await.contains(&Answer::Refused) {
         return Ok(Exit::Usage);
     }
+    let now = clock::now();
+    let times: String = config
+        .hosts
+        .iter()
+        .filter_map(|(name, host)| Some(format!("  {name}: {}\n", times(host, now)?)))
+        .collect();
     output::print(&format!(
-        "{}: good: {} ({}), {}\n",
+        "{}: good: {} ({}), {}\n{times}",
         file.display(),
         count(config.hosts.len(), "host", "hosts"),
         config
@@ -44,6 +53,25 @@ pub async fn run(file: &Path, environment: &Environment) -> Result<Exit, CliErro
             .join(", "),
         count(config.repositories.len(), "repository", "repositories"),
     ))
+}
+
+/// Whether a host with windows or freezes may be changed now, and else when: that they are what was meant is not
+/// seen until a deployment waits.
+fn times(host: &HostConfig, now: Timestamp) -> Option<String> {
+    if host.windows.is_empty() && host.freezes.is_empty() {
+        return None;
+    }
+    Some(match window::open(&host.windows, &host.freezes, now) {
+        Openness::Open => "may be changed now".to_owned(),
+        Openness::Closed {
+            reason,
+            opens: Some(opens),
+        } => format!("may be changed from {opens:.0} on ({reason})"),
+        Openness::Closed {
+            reason,
+            opens: None,
+        } => format!("may not be changed for weeks ({reason})"),
+    })
 }
 
 fn count(number: usize, one: &str, many: &str) -> String {

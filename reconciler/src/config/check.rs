@@ -319,8 +319,8 @@ mod tests {
 
     #[test]
     fn files_of_signers_that_could_never_let_a_commit_pass_are_told_why() {
-        const SIGNERS: &str = "# who\n\nada@x,bob@x namespaces=\"git\",valid-before=\"20300101\" ssh-ed25519 AAAAC3 ada\n\
-                               *@y ecdsa-sha2-nistp256 AAAAE2\n";
+        const SIGNERS: &str = "# who\n\nada@x,bob@x namespaces=\"git\",valid-before=\"20300101\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPv9OixaytgvfafGLahBwToDW+SCZZFP1fLqVa1F83NQ ada\n\
+                               *@y ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBK/ipymKZCcdq2a6z++C9b6A+pBobj6Ym/t9S1BMO6ybC7hgpoInzIn6sW4YdXSiPlzfw8F4Bs/zRFNvA2H5lm8=\n";
         let folder = right();
         let file = folder.path().join("reconcile.toml");
         let rule = "known_hosts_file = \"known\"\nallowed_signers_file = \"signers\"\nopenpgp_keyring_file = \"keyring\"\n";
@@ -334,7 +334,8 @@ mod tests {
         for (signers, part) in [
             ("# nobody\n", "names nobody"),
             ("ssh-ed25519 AAAAC3 ada\n", "no key in line 1"),
-            ("ada@x ssh-ed25519 AAAAC3\nbob@x\n", "no key in line 2"),
+            ("ada@x ssh-ed25519 AAAAC3\n", "damaged key in line 1"),
+            ("bob@x\n", "no key in line 1"),
             ("", "is empty"),
         ] {
             set(&folder, "signers", signers, 0o644);
