@@ -29,6 +29,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("systemd-nspawn", "systemd-container"),
 ];
 
+/// What only the long suite runs besides.
+const LONG_PROGRAMS: &[(&str, &str)] = &[];
+
 /// What has no program to look for: a file tells.
 const FILES: &[(&str, &str)] = &[("/usr/include/openssl/ssl.h", "libssl-dev")];
 
@@ -41,16 +44,30 @@ experimental-features = nix-command flakes\nsandbox = false\nbuild-users-group =
 /// # Errors
 /// One sentence, before anything is changed, where this is not Debian or not root.
 pub fn bootstrap() -> Result<()> {
+    provide(PROGRAMS)?;
+    settle_nix()
+}
+
+/// Also what the tests marked `#[ignore = "long"]` run.
+///
+/// # Errors
+/// As [`bootstrap`].
+pub fn bootstrap_long() -> Result<()> {
+    bootstrap()?;
+    provide(LONG_PROGRAMS)
+}
+
+fn provide(programs: &[(&str, &'static str)]) -> Result<()> {
     require_root()?;
-    let missing = missing_packages();
+    let missing = missing_packages(programs);
     if !missing.is_empty() {
         install(&missing)?;
-        let still = missing_packages();
+        let still = missing_packages(programs);
         if !still.is_empty() {
             bail!("apt-get installed nothing that gives {}", still.join(" "));
         }
     }
-    settle_nix()
+    Ok(())
 }
 
 /// Fails where hosts cannot run.
@@ -87,8 +104,8 @@ pub fn raise_limits() -> Result<()> {
     Ok(())
 }
 
-fn missing_packages() -> Vec<&'static str> {
-    let programs = PROGRAMS
+fn missing_packages(programs: &[(&str, &'static str)]) -> Vec<&'static str> {
+    let programs = programs
         .iter()
         .filter(|(program, _)| !is_on_path(program))
         .map(|(_, package)| *package);

@@ -40,7 +40,10 @@ struct Count {
     reason = "a chore talks to the person who started it"
 )]
 pub fn test(suite: Suite) -> Result<()> {
-    bootstrap::bootstrap()?;
+    match suite {
+        Suite::Usual => bootstrap::bootstrap()?,
+        Suite::Full => bootstrap::bootstrap_long()?,
+    }
     let workspace = root();
     step("format", cargo(&workspace, &["fmt", "--all", "--check"]))?;
     step(

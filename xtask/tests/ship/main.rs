@@ -1,0 +1,1 @@
+//! What is shipped around the program, each with the real tool that takes it.
