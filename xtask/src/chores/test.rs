@@ -31,7 +31,7 @@ struct Count {
     ignored: u64,
 }
 
-/// Format, lints, the star of crates, and all tests on a fleet of real hosts.
+/// Format, lints, the star of crates, and all tests on two fleets of real hosts.
 ///
 /// # Errors
 /// At the first of these that fails.
@@ -74,8 +74,16 @@ pub fn test(suite: Suite) -> Result<()> {
         cargo(&workspace, &["build", "--quiet", "--workspace", "--bins"]),
     )?;
     println!("== hosts");
-    let fleet = Fleet::boot(&HOSTS)?;
-    println!("== tests on {}", fleet.file().display());
+    // One test's hosts are another's wait.
+    let fleets = [Fleet::boot(&HOSTS)?, Fleet::boot(&HOSTS)?];
+    let files = fleets.each_ref().map(Fleet::file);
+    println!(
+        "== tests on {}",
+        files
+            .each_ref()
+            .map(|file| file.display().to_string())
+            .join(" ")
+    );
     let mut command = cargo(&workspace, &["test", "--workspace", "--no-fail-fast"]);
     // They wait for hosts most of the time.
     if std::env::var_os("RUST_TEST_THREADS").is_none() {
@@ -85,8 +93,9 @@ pub fn test(suite: Suite) -> Result<()> {
     if suite == Suite::Full {
         command.args(["--", "--include-ignored"]);
     }
-    let (count, status) = run_tests(&mut command, &fleet)?;
-    drop(fleet);
+    command.env(FLEET_VARIABLE, std::env::join_paths(&files)?);
+    let (count, status) = run_tests(&mut command, &fleets)?;
+    drop(fleets);
     println!(
         "{} passed, {} failed, {} skipped",
         count.passed, count.failed, count.ignored
@@ -124,14 +133,15 @@ fn step(name: &str, mut command: Command) -> Result<()> {
     clippy::print_stdout,
     reason = "a chore talks to the person who started it"
 )]
-fn run_tests(command: &mut Command, fleet: &Fleet) -> Result<(Count, bool)> {
+fn run_tests(command: &mut Command, fleets: &[Fleet]) -> Result<(Count, bool)> {
     let mut child = command
-        .env(FLEET_VARIABLE, fleet.file())
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot start cargo test")?;
     // Tests without their hosts would only fail one after the other: they end when the hosts do.
-    record_process(&fleet.description().directory, child.id())?;
+    for fleet in fleets {
+        record_process(&fleet.description().directory, child.id())?;
+    }
     let mut count = Count::default();
     if let Some(stdout) = child.stdout.take() {
         for line in BufReader::new(stdout).split(b'\n') {

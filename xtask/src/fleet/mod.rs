@@ -14,6 +14,7 @@ mod network;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 
@@ -28,7 +29,7 @@ pub use network::{Cable, controller_address};
 use crate::claim::{Claim, network_name};
 use crate::process;
 
-/// Names the file of a running fleet, for processes that should attach to it.
+/// Names the files of running fleets, separated as in `PATH`, for processes that should attach to one.
 pub const FLEET_VARIABLE: &str = "RECONCILE_TEST_FLEET";
 
 /// The first user's three hosts, and one more to rename, remove and break.
@@ -143,15 +144,18 @@ impl Fleet {
         })
     }
 
-    /// Attaches to the fleet that [`FLEET_VARIABLE`] names, or else boots one of all [`HOSTS`], which everybody in
-    /// this process shares until the last of them drops it.
+    /// Attaches to a fleet that [`FLEET_VARIABLE`] names, to each in turn, or else boots one of all [`HOSTS`], which
+    /// everybody in this process shares until the last of them drops it.
     ///
     /// # Errors
     /// As [`Fleet::attach`] and [`Fleet::boot`].
     pub fn obtain() -> Result<Arc<Self>> {
         static SHARED: Mutex<Weak<Fleet>> = Mutex::new(Weak::new());
-        if let Some(file) = std::env::var_os(FLEET_VARIABLE) {
-            return Ok(Arc::new(Self::attach(Path::new(&file))?));
+        static TURN: AtomicUsize = AtomicUsize::new(0);
+        if let Some(files) = std::env::var_os(FLEET_VARIABLE) {
+            let files: Vec<PathBuf> = std::env::split_paths(&files).collect();
+            let turn = TURN.fetch_add(1, Ordering::Relaxed) % files.len();
+            return Ok(Arc::new(Self::attach(&files[turn])?));
         }
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(fleet) = shared.upgrade() {
