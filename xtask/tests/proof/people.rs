@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use xtask::flake::{Marker, System};
+use xtask::fleet::Host;
 use xtask::wait::wait_until;
 
 use crate::scene::{SOON, Scene, history};
@@ -64,6 +65,15 @@ fn a_quarantined_system_stays_away_until_a_person_forces_it_or_the_config_change
     wait_until_in_sync(&scene, "spare", &same)
 }
 
+/// Brings a host away from its good system, as an administrator would.
+fn drift_by_hand(host: &Host) -> Result<()> {
+    host.console(&format!(
+        "{0}/bin/switch-to-configuration switch </dev/null >/dev/null 2>&1; nix-env -p /nix/var/nix/profiles/system --set {0}",
+        host.base_toplevel
+    ))?;
+    Ok(())
+}
+
 #[test]
 fn drift_from_the_good_system_is_undone_while_the_wanted_one_is_in_quarantine() -> Result<()> {
     let scene = start_with(&["uConsole"], quick)?;
@@ -73,10 +83,7 @@ fn drift_from_the_good_system_is_undone_while_the_wanted_one_is_in_quarantine() 
         .repository
         .deploy("main", "Bad", &[("uConsole", bad()?)])?;
     assert_back(&scene, host, &first, &revision, "degraded")?;
-    host.console(&format!(
-        "{0}/bin/switch-to-configuration switch </dev/null >/dev/null 2>&1; nix-env -p /nix/var/nix/profiles/system --set {0}",
-        host.base_toplevel
-    ))?;
+    drift_by_hand(host)?;
     let back = || places(host);
     let all = [first.as_str(); 3].map(str::to_owned);
     wait_until("the good system", SOON, back, |now| *now == all)?;
@@ -84,6 +91,34 @@ fn drift_from_the_good_system_is_undone_while_the_wanted_one_is_in_quarantine() 
     // And it stays there.
     scene.wait_for_two_looks("uConsole")?;
     assert_eq!(places(host)?, all);
+    Ok(())
+}
+
+#[test]
+#[ignore = "long"]
+fn the_way_back_to_the_good_system_waits_for_the_hosts_window_and_says_so() -> Result<()> {
+    let mut scene = start_with(&["uConsole"], quick)?;
+    let first = scene.host().running_toplevel()?;
+    let revision = scene
+        .repository
+        .deploy("main", "Bad", &[("uConsole", bad()?)])?;
+    assert_back(&scene, scene.host(), &first, &revision, "degraded")?;
+    // While no daemon runs: a change that a running one takes up would lift the quarantine.
+    scene.daemon.kill()?;
+    scene.daemon.config.host("uConsole").push_str(
+        "\nfreezes = [{ from = \"2000-01-01\", to = \"2100-01-01\", time_zone = \"UTC\", why = \"a fair\" }]",
+    );
+    drift_by_hand(scene.host())?;
+    scene.daemon.start()?;
+    let status = scene.wait_for_status("uConsole", "the host to wait", |status| {
+        status["waits_until"] == "2100-01-01T00:00:00Z"
+    })?;
+    let waits = status["waits"].as_str().unwrap_or_default();
+    assert!(waits.contains("a fair"), "{status:#}");
+    scene.wait_for_two_looks("uConsole")?;
+    let base = scene.host().base_toplevel.clone();
+    assert_eq!(places(scene.host())?, [base.clone(), base.clone(), base]);
+    assert_eq!(outcomes(&scene, "uConsole", &revision)?, ["rolled_back"]);
     Ok(())
 }
 
