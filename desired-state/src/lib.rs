@@ -4,7 +4,7 @@
 //!
 //! - [`HostName`], [`RepositoryName`], [`BranchName`], [`Revision`], [`DeliveryId`]: checked names. Whoever holds one
 //!   may put it in a path, an argument or a message without another thought.
-//! - [`Wish`], [`Pin`], [`Suspension`], [`Deployment`], [`HistoryEntry`], [`Built`]: what is remembered.
+//! - [`Wish`], [`Pin`], [`Suspension`], [`Deployment`], [`HistoryEntry`], [`Built`], [`Collection`]: what is remembered.
 //! - [`Store`]: the memory itself, which outlives `kill -9` and power cuts.
 //!
 //! Times are always arguments: this crate has no clock.
@@ -12,6 +12,7 @@
 mod branch;
 mod built;
 mod checked;
+mod collection;
 mod delivery;
 mod deployment;
 mod history;
@@ -30,6 +31,7 @@ mod wish;
 pub use branch::BranchName;
 pub use built::Built;
 pub use checked::Invalid;
+pub use collection::{Collection, CollectionResult, NixStore};
 pub use delivery::{DeliveryId, Novelty, ReceivedDelivery};
 pub use deployment::Deployment;
 pub use history::{HistoryEntry, HistoryFilter};

@@ -17,6 +17,7 @@
 
 mod bounds;
 mod built;
+mod collections;
 mod connection;
 mod deliveries;
 mod deployments;

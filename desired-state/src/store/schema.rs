@@ -21,6 +21,11 @@ const VERSIONS: &[(i64, &str, &str)] = &[
         "untrusted",
         include_str!("../../migrations/0003_untrusted.sql"),
     ),
+    (
+        4,
+        "collections",
+        include_str!("../../migrations/0004_collections.sql"),
+    ),
 ];
 
 /// Brings the database to the newest version, and refuses one that is beyond it.

@@ -1,5 +1,6 @@
 //! Tests on a real database file.
 
+mod collections;
 mod deliveries;
 mod deployments;
 mod durability;

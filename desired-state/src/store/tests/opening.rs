@@ -92,7 +92,7 @@ async fn a_database_of_a_newer_version_is_refused_and_left_as_it_is() {
             error,
             StoreError::Newer {
                 found: 7000,
-                known: 3,
+                known: 4,
                 ..
             }
         ),
