@@ -17,6 +17,7 @@ use crate::ssh::{Connection, Privilege, RemoteCommand};
 use crate::toplevel::Toplevel;
 
 pub use error::BuildError;
+pub use root::BuildRoot;
 use root::Root;
 
 /// The GC root on a host of what was built there last. The activation makes its own; this one holds
@@ -42,8 +43,8 @@ pub struct BuildRequest {
 
 impl Nix {
     /// Builds a host's system and keeps it from the garbage collector, here as
-    /// `<gc_roots>/<host>/<revision>` (of which the last few are kept), on the host by one root for
-    /// what was built last.
+    /// `<gc_roots>/<host>/<revision>` until [`BuildRoot::let_go`], on the host by one root for what was
+    /// built last.
     ///
     /// `target` is the connection to the host, for [`BuildOn::Target`]. Dropping the future ends the
     /// build with all of its processes.
@@ -72,7 +73,7 @@ impl Nix {
                 let arguments = arguments::substitute(&request.evaluated.toplevel, &root.path);
                 let finished = self.realise(arguments, Vec::new(), request.timeout).await?;
                 if finished.status.success() {
-                    return root.keep(request, self.settings.keep_builds).await;
+                    return root.check(request).await;
                 }
                 return Err(BuildError::SystemUnsupported {
                     system: system.clone(),
@@ -112,7 +113,7 @@ impl Nix {
     ) -> Result<Toplevel, BuildError> {
         let finished = self.realise(arguments, variables, request.timeout).await?;
         if finished.status.success() {
-            root.keep(request, self.settings.keep_builds).await
+            root.check(request).await
         } else {
             Err(BuildError::of(
                 &finished,

@@ -1,7 +1,9 @@
 //! From this machine's store to a host's.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::command::Finished;
 use crate::destination::Sudo;
@@ -34,13 +36,27 @@ pub enum CopyError {
     Ssh(#[source] SshError),
     /// The host wants a signature by a key that it trusts.
     #[error(
-        "the host does not take paths from {address} without a signature that it trusts: set sudo for \
-         this destination, or add its user to trusted-users on the host, or sign what is built here \
-         (secret-key-files) with a key of the host's trusted-public-keys: {detail}"
+        "the host does not take paths from {address} without a signature that it trusts: add our public key to \
+         trusted-public-keys on the host ({public_key}), or set sudo = true for this destination, or add its user to \
+         trusted-users on the host: {detail}"
     )]
     SignatureLacking {
         /// The destination.
         address: String,
+        /// Our public key, or how to come by one.
+        public_key: String,
+        /// What Nix said.
+        detail: String,
+    },
+    /// What is to be copied could not be signed.
+    #[error(
+        "cannot sign what is to be copied with {} (the key has to be readable; and where Nix runs as a daemon here, the \
+         user that runs reconcile has to be of this machine's trusted-users): {detail}",
+        key.display()
+    )]
+    NotSigned {
+        /// The key's file.
+        key: PathBuf,
         /// What Nix said.
         detail: String,
     },
@@ -125,6 +141,7 @@ impl CopyError {
             | Self::Failed { .. } => true,
             Self::SignatureLacking { .. }
             | Self::NotAllowed { .. }
+            | Self::NotSigned { .. }
             | Self::SudoRefused { .. }
             | Self::NixMissingOnHost { .. }
             | Self::AwkwardPath => false,
@@ -143,7 +160,11 @@ impl CopyError {
             "lacks a signature by a trusted key",
             "lacks a valid signature",
         ]) {
-            return Self::SignatureLacking { address, detail };
+            return Self::SignatureLacking {
+                address,
+                public_key: String::new(),
+                detail,
+            };
         }
         if let Some(trouble) = NixTrouble::of(finished) {
             return match trouble {
@@ -224,7 +245,7 @@ impl Link {
         )
         .ok_or(CopyError::AwkwardPath)?;
         let store = match destination.sudo {
-            Sudo::No => arguments::store_url(address),
+            Sudo::No | Sudo::ExceptCopy => arguments::store_url(address),
             Sudo::Yes => arguments::store_url_by_sudo(address),
         };
         let session = connection.reserve_session().await.map_err(CopyError::Ssh)?;
@@ -243,7 +264,7 @@ impl Link {
 
 impl Nix {
     /// Copies a toplevel with all that it needs, unless the host has it already, and only where it fits
-    /// beside what has to stay free. `timeout` is for the copying.
+    /// beside what has to stay free. It is signed before, where there is a key. `timeout` is for both.
     ///
     /// What is on the host afterwards is not yet on its disk: that is for the activation to see to.
     pub async fn copy(
@@ -273,9 +294,23 @@ impl Nix {
                 reserve,
             });
         }
+        let deadline = Instant::now() + timeout;
+        self.sign(toplevel, timeout).await?;
         let link = Link::to(to, self.settings.ssh_config.as_deref()).await?;
-        self.transfer_to(arguments::copy(toplevel, &link.store), &link, to, timeout)
-            .await
+        let left = deadline.saturating_duration_since(Instant::now());
+        let copied = self
+            .transfer_to(arguments::copy(toplevel, &link.store), &link, to, left)
+            .await;
+        match copied {
+            Err(CopyError::SignatureLacking {
+                address, detail, ..
+            }) => Err(CopyError::SignatureLacking {
+                address,
+                public_key: self.public_key().await,
+                detail,
+            }),
+            copied => copied,
+        }
     }
 
     /// Runs `nix copy`.

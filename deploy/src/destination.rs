@@ -25,6 +25,9 @@ pub enum Sudo {
     No,
     /// By `sudo -n`, which never asks for a password.
     Yes,
+    /// By `sudo -n`, but not to bring paths into the host's store: the host takes those that are signed
+    /// by a key of its `trusted-public-keys`, as from anybody.
+    ExceptCopy,
 }
 
 /// An address that cannot be given to `ssh`.

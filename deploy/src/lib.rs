@@ -12,6 +12,7 @@ mod activate;
 mod attribute;
 mod build;
 mod build_on;
+mod collect;
 mod command;
 mod copy;
 mod destination;
@@ -23,6 +24,7 @@ mod outcome;
 mod platform;
 mod reboot;
 mod runner;
+mod sign;
 mod space;
 mod ssh;
 mod toplevel;
@@ -30,8 +32,12 @@ mod trouble;
 mod words;
 
 pub use attribute::{Attribute, AttributeError};
-pub use build::{BuildError, BuildRequest};
+pub use build::{BuildError, BuildRequest, BuildRoot};
 pub use build_on::BuildOn;
+pub use collect::{
+    CollectError, CollectOnHostError, Freed, HostCollection, HostCollectionRequest,
+    HostCollectionResult, collect_on_host,
+};
 pub use copy::{CopyError, is_valid_on};
 pub use evaluate::{EvaluateError, Evaluated};
 pub use flake::FlakeSource;

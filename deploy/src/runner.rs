@@ -31,12 +31,13 @@ const PRIVATE_DIRECTORY: u32 = 0o700;
 pub struct NixSettings {
     /// Where the GC roots of built systems are: `<gc_roots>/<host>/<revision>`. Absolute.
     pub gc_roots: PathBuf,
-    /// How many builds of a host are kept from the garbage collector; the newest always is.
-    pub keep_builds: usize,
     /// The `ssh_config` file for everything that Nix does over SSH.
     pub ssh_config: Option<PathBuf>,
     /// How the flake's private inputs are fetched.
     pub access: InputAccess,
+    /// The key that signs what is copied to hosts, as `nix-store --generate-binary-cache-key` writes it;
+    /// nothing is signed without one.
+    pub secret_key: Option<PathBuf>,
     /// A private directory for helper files and Nix's caches. Absolute; made if missing.
     pub scratch: PathBuf,
 }

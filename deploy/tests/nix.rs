@@ -159,7 +159,7 @@ async fn a_flake_never_configures_nix() {
 }
 
 #[tokio::test]
-async fn a_build_is_rooted_and_the_last_few_of_a_host_are_kept() {
+async fn a_build_is_rooted_until_it_is_let_go() {
     let world = World::new();
     let nix = world.nix();
     let mut revisions = Vec::new();
@@ -181,32 +181,22 @@ async fn a_build_is_rooted_and_the_last_few_of_a_host_are_kept() {
             is_rooted(&toplevel, &root),
             "Nix does not know the root of {toplevel}"
         );
-        // Building again is quick and moves it to the front.
+        // Building again is quick and makes the root anew.
         nix.build(&request(&source, &host), None).await.unwrap();
         revisions.push((source, host));
     }
-    let kept = |world: &World| {
-        let mut names: Vec<String> = fs::read_dir(world.path("roots/cyt-pi"))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    };
-    let newest_two = |one: usize, other: usize| {
-        let mut names = vec![
-            revisions[one].0.revision.clone(),
-            revisions[other].0.revision.clone(),
-        ];
-        names.sort();
-        names
-    };
-    assert_eq!(kept(&world), newest_two(2, 3));
-    // A return to an old revision keeps that one, though fewer are kept than there are.
-    nix.build(&request(&revisions[0].0, &revisions[0].1), None)
-        .await
-        .unwrap();
-    assert_eq!(kept(&world), newest_two(3, 0));
+    let kept = nix.build_roots().await.unwrap();
+    assert_eq!(kept.len(), 4);
+    for (source, host) in &revisions {
+        let root = kept.iter().find(|root| root.revision == source.revision);
+        let root = root.unwrap();
+        assert_eq!(root.host, "cyt-pi");
+        assert_eq!(root.toplevel.as_ref(), Some(&host.toplevel));
+        assert!(root.built_at.elapsed().unwrap() < PATIENCE);
+        root.let_go().await.unwrap();
+        root.let_go().await.unwrap();
+    }
+    assert_eq!(nix.build_roots().await.unwrap(), []);
 }
 
 fn is_rooted(toplevel: &deploy::Toplevel, root: &Path) -> bool {

@@ -19,7 +19,8 @@ use std::fs;
 use std::process::Command;
 
 use fakehost::{
-    FakeHost, Holder, ID, NEW, OBSERVE, OLD, PLAN, REBOOT, SUPERVISOR, is_free, shells, until,
+    COLLECT, FakeHost, Holder, ID, NEW, OBSERVE, OLD, PLAN, REBOOT, SUPERVISOR, is_free, shells,
+    until,
 };
 
 #[test]
@@ -290,6 +291,7 @@ fn the_scripts_are_clean_for_shellcheck() {
         ("supervisor", supervisor.as_str()),
         ("observe", OBSERVE),
         ("reboot", REBOOT),
+        ("collect", COLLECT),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(name);

@@ -1,17 +1,17 @@
-//! Keeps builds from the garbage collector: the last few of each host.
+//! Keeps builds from the garbage collector.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::{BuildError, BuildRequest};
+use crate::runner::Nix;
 use crate::toplevel::Toplevel;
 
 /// The GC root of one build.
 pub(super) struct Root {
     /// The link that Nix makes.
     pub(super) path: PathBuf,
-    folder: PathBuf,
 }
 
 impl Root {
@@ -31,16 +31,11 @@ impl Root {
             })?;
         Ok(Self {
             path: folder.join(&request.revision),
-            folder,
         })
     }
 
-    /// Checks what the root points to, and lets go of the oldest builds.
-    pub(super) async fn keep(
-        self,
-        request: &BuildRequest,
-        count: usize,
-    ) -> Result<Toplevel, BuildError> {
+    /// Checks what the root points to.
+    pub(super) async fn check(self, request: &BuildRequest) -> Result<Toplevel, BuildError> {
         let broken = |source| BuildError::Root {
             path: self.path.clone(),
             source,
@@ -54,31 +49,83 @@ impl Root {
                 evaluated: evaluated.clone(),
             });
         }
-        // The build is made and rooted; an old root too many is no reason to say that it is not.
-        if let Err(error) = self.let_go_of_older(count).await {
-            tracing::warn!(%error, folder = %self.folder.display(), "cannot remove old GC roots");
-        }
         Ok(evaluated.clone())
     }
+}
 
-    async fn let_go_of_older(&self, count: usize) -> io::Result<()> {
-        let mut others: Vec<(SystemTime, PathBuf)> = Vec::new();
-        let mut entries = tokio::fs::read_dir(&self.folder).await?;
-        while let Some(entry) = entries.next_entry().await? {
-            // Nix makes the link anew each time, so its time is that of the last build.
-            let metadata = entry.metadata().await?;
-            if metadata.is_symlink() && entry.path() != self.path {
-                others.push((metadata.modified()?, entry.path()));
+/// What keeps one build of a host from the garbage collector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildRoot {
+    /// The host's name.
+    pub host: String,
+    /// The commit.
+    pub revision: String,
+    /// What was built; `None` if the link leads elsewhere than to a system.
+    pub toplevel: Option<Toplevel>,
+    /// When it was built last.
+    pub built_at: SystemTime,
+    path: PathBuf,
+}
+
+impl BuildRoot {
+    /// One that leads nowhere, for those who decide on such.
+    #[must_use]
+    pub fn new(
+        host: &str,
+        revision: &str,
+        toplevel: Option<Toplevel>,
+        built_at: SystemTime,
+    ) -> Self {
+        Self {
+            host: host.to_owned(),
+            revision: revision.to_owned(),
+            toplevel,
+            built_at,
+            path: PathBuf::new(),
+        }
+    }
+
+    /// Lets go of the build: the garbage collector may take what nothing else needs.
+    ///
+    /// # Errors
+    /// When the link cannot be removed; one that is gone already is as good.
+    pub async fn let_go(&self) -> io::Result<()> {
+        match tokio::fs::remove_file(&self.path).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Nix {
+    /// The builds that [`Nix::build`] has made on this machine and keeps, in no order.
+    ///
+    /// # Errors
+    /// When their folder cannot be read.
+    pub async fn build_roots(&self) -> io::Result<Vec<BuildRoot>> {
+        let mut roots = Vec::new();
+        let mut hosts = tokio::fs::read_dir(&self.settings.gc_roots).await?;
+        while let Some(host) = hosts.next_entry().await? {
+            if !host.file_type().await?.is_dir() {
+                continue;
+            }
+            let mut links = tokio::fs::read_dir(host.path()).await?;
+            while let Some(link) = links.next_entry().await? {
+                let metadata = link.metadata().await?;
+                if !metadata.is_symlink() {
+                    continue;
+                }
+                let target = tokio::fs::read_link(link.path()).await?;
+                roots.push(BuildRoot {
+                    host: host.file_name().to_string_lossy().into_owned(),
+                    revision: link.file_name().to_string_lossy().into_owned(),
+                    toplevel: target.to_str().and_then(|target| target.parse().ok()),
+                    // Nix makes the link anew each time, so its time is that of the last build.
+                    built_at: metadata.modified()?,
+                    path: link.path(),
+                });
             }
         }
-        others.sort_unstable_by(|one, other| other.cmp(one));
-        for (_, root) in others.into_iter().skip(count.saturating_sub(1)) {
-            match tokio::fs::remove_file(&root).await {
-                // Another build of this host may have been quicker.
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
+        Ok(roots)
     }
 }

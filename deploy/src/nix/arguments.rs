@@ -107,6 +107,31 @@ pub(crate) fn copy(toplevel: &Toplevel, to: &str) -> Vec<String> {
         .to_vec()
 }
 
+/// `nix store sign` of a toplevel and all that it needs; a path that has the key's signature keeps it.
+pub(crate) fn sign(toplevel: &Toplevel, key: &Path) -> Vec<String> {
+    [
+        "store",
+        "sign",
+        "--recursive",
+        "--key-file",
+        &key.to_string_lossy(),
+        toplevel.as_str(),
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+/// `nix key convert-secret-to-public`, which reads the secret key and prints the public one.
+pub(crate) const PUBLIC_KEY: [&str; 4] = [
+    "--extra-experimental-features",
+    "nix-command",
+    "key",
+    "convert-secret-to-public",
+];
+
+/// `nix-store --gc`: deletes what no root needs.
+pub(crate) const COLLECT: [&str; 1] = ["--gc"];
+
 /// `nix path-info` of a toplevel and all that it needs, with the size of each for
 /// [`super::output::closure_sizes`].
 pub(crate) fn closure_sizes(toplevel: &Toplevel) -> Vec<String> {

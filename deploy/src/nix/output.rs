@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::collect::Freed;
 use crate::evaluate::Evaluated;
 use crate::toplevel::{DerivationPath, Toplevel};
 
@@ -57,6 +58,27 @@ pub(crate) fn closure_sizes(stdout: &[u8]) -> Option<String> {
     (!list.is_empty()).then_some(list)
 }
 
+/// Reads what `nix-store --gc` says at its end: `12 store paths deleted, 3.40 MiB freed`.
+pub(crate) fn freed(text: &str) -> Option<Freed> {
+    const UNITS: [(&str, u32); 5] = [
+        ("bytes", 0),
+        ("KiB", 10),
+        ("MiB", 20),
+        ("GiB", 30),
+        ("TiB", 40),
+    ];
+    text.lines().rev().find_map(|line| {
+        let (count, rest) = line.split_once(" deleted, ")?;
+        let mut amount = rest.strip_suffix(" freed")?.split_whitespace();
+        let (number, unit) = (amount.next()?.parse::<f64>().ok()?, amount.next()?);
+        let (_, shift) = UNITS.iter().find(|(name, _)| *name == unit)?;
+        Some(Freed {
+            paths: count.split_whitespace().next()?.parse().ok()?,
+            bytes: (number.max(0.0) * f64::from(*shift).exp2()) as u64,
+        })
+    })
+}
+
 /// The name that a person most likely meant: the one that takes the fewest edits, if that is few.
 pub(crate) fn nearest<'a>(wanted: &str, available: &'a [String]) -> Option<&'a str> {
     available
@@ -90,6 +112,26 @@ fn distance(one: &str, other: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_collection_freed_is_read() {
+        // Recorded: Nix 2.8.0, 2.26.3; the others as its printing of sizes has them since 2.30.
+        let freed = |text| freed(text).map(|freed| (freed.paths, freed.bytes));
+        let said = "deleting unused links...\n3 store paths deleted, 1.25 MiB freed\n";
+        assert_eq!(freed(said), Some((3, 5 << 18)));
+        assert_eq!(freed("0 store paths deleted, 0.00 MiB freed"), Some((0, 0)));
+        assert_eq!(
+            freed("1 store paths deleted, 2.0 GiB freed"),
+            Some((1, 2 << 30))
+        );
+        for other in [
+            "",
+            "3 store paths deleted",
+            "x store paths deleted, 1 MiB freed",
+        ] {
+            assert_eq!(freed(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn hosts_and_names_are_read_and_a_missing_host_is_none() {

@@ -120,7 +120,7 @@ impl RemoteCommand {
 
     /// Whether it is run by `sudo` at a destination.
     fn needs_sudo(&self, sudo: Sudo) -> bool {
-        self.privilege == Privilege::Root && sudo == Sudo::Yes
+        self.privilege == Privilege::Root && sudo != Sudo::No
     }
 }
 

@@ -27,6 +27,11 @@ pub const REBOOT: &str = concat!(
     include_str!("../../src/holder.sh"),
     include_str!("../../src/reboot.sh")
 );
+/// What runs on a host to collect its garbage.
+pub const COLLECT: &str = concat!(
+    include_str!("../../src/holder.sh"),
+    include_str!("../../src/collect/collect.sh")
+);
 /// The deployment.
 pub const ID: &str = "d-12345678";
 pub const OLD: &str = "/nix/store/0c2wdbdjv3dsqnw5q1j9vkdkfg3gd7b8-nixos-system-old";

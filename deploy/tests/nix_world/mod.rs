@@ -72,9 +72,9 @@ impl World {
     pub fn settings(&self) -> NixSettings {
         NixSettings {
             gc_roots: self.path("roots"),
-            keep_builds: 2,
             ssh_config: None,
             access: InputAccess::None,
+            secret_key: None,
             scratch: self.path("scratch"),
         }
     }
