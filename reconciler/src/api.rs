@@ -4,7 +4,9 @@
 //! daemon runs. Times are RFC 3339 in UTC.
 
 use deploy::{Action, Outcome, RebootReason, Toplevel};
-use desired_state::{BranchName, BranchState, HistoryEntry, HostName, RepositoryName, Revision};
+use desired_state::{
+    BranchName, BranchState, Collection, HistoryEntry, HostName, RepositoryName, Revision,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -132,6 +134,8 @@ pub enum Step {
     Reattaching,
     /// Waiting for it to come back from a reboot.
     Rebooting,
+    /// Having it collect its garbage.
+    Collecting,
 }
 
 impl std::fmt::Display for Step {
@@ -144,6 +148,7 @@ impl std::fmt::Display for Step {
             Self::Activating => "activating",
             Self::Reattaching => "watching an activation that is under way",
             Self::Rebooting => "rebooting into",
+            Self::Collecting => "collecting garbage",
         })
     }
 }
@@ -200,8 +205,20 @@ pub struct Plan {
 pub struct Status {
     /// Our version.
     pub version: String,
+    /// The store of Nix on the machine that we run on.
+    #[serde(default)]
+    pub store: StoreStatus,
     /// A host each, by name.
     pub hosts: Vec<HostStatus>,
+}
+
+/// A store of Nix.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreStatus {
+    /// How much is free there, in bytes, as far as that is known.
+    pub free_bytes: Option<u64>,
+    /// The last garbage collection of ours.
+    pub last_collection: Option<Collection>,
 }
 
 /// One host of the fleet.
@@ -265,6 +282,9 @@ pub struct HostStatus {
     /// Why a reboot that is due is not made yet.
     #[serde(default)]
     pub reboot_waits: Option<RebootHold>,
+    /// Its store of Nix, when it was last seen.
+    #[serde(default)]
+    pub store: StoreStatus,
     /// Why a person has suspended it.
     pub suspended: Option<String>,
     /// Who has pinned it to the wanted commit.

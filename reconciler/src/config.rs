@@ -26,6 +26,7 @@ mod repository_url;
 mod secrets;
 mod section;
 mod source;
+mod store;
 mod values;
 mod watch;
 mod windows;
@@ -50,6 +51,7 @@ pub use proof::{Acknowledge, ProbeConfig, ProbeKind, ProofConfig, Viewpoint};
 pub use reboot::{RebootConfig, RebootPolicy};
 pub use secrets::{LoadSecretsError, load_secrets};
 pub use source::Source;
+pub use store::{CareConfig, StoreConfig};
 pub use watch::{Change, WatchSettings, watch};
 
 /// The whole configuration, checked: every value is within its range.
@@ -69,6 +71,8 @@ pub struct Config {
     pub ssh: SshConfig,
     /// How Nix is run.
     pub nix: NixConfig,
+    /// What becomes of this machine's store, and what signs what leaves it.
+    pub store: StoreConfig,
     /// How much is done at once.
     pub limits: LimitsConfig,
     /// The repositories that hosts follow, by their name on the server.
@@ -229,6 +233,8 @@ pub struct HostConfig {
     pub freezes: Vec<Freeze>,
     /// What has to stay free in the host's store.
     pub min_free: MinFree,
+    /// When its garbage is collected, and what is kept.
+    pub store: CareConfig,
 }
 
 /// Whether drift is corrected.
@@ -291,9 +297,11 @@ pub struct BackoffConfig {
 
 impl Config {
     /// The hosts for which anything differs between `self` and `other`, in order: those that only one of them has,
-    /// those whose own settings differ, those whose repository's do, and all where SSH's or Nix's do. Pure.
+    /// those whose own settings differ, those whose repository's do, and all where SSH's, Nix's or the signing key does. Pure.
     pub fn changed_hosts(&self, other: &Config) -> Vec<HostName> {
-        let everywhere = self.ssh != other.ssh || self.nix != other.nix;
+        let everywhere = self.ssh != other.ssh
+            || self.nix != other.nix
+            || self.store.secret_key_file != other.store.secret_key_file;
         let names: BTreeSet<&HostName> = self.hosts.keys().chain(other.hosts.keys()).collect();
         let changed = |name: &&HostName| everywhere || self.view_of(name) != other.view_of(name);
         names.into_iter().filter(changed).cloned().collect()

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use webhook::{Limits, Listener, ReceiverSettings};
 
 use crate::clock;
+use crate::collecting;
 use crate::config::{
     Change, Config, Environment, LoadSecretsError, Loaded, WatchSettings, load_secrets, watch,
 };
@@ -105,6 +106,7 @@ pub async fn serve(
         stop.clone(),
     ));
     tasks.spawn(upkeep(Arc::clone(&world), stop.clone()));
+    tasks.spawn(collecting::look_after(Arc::clone(&world), stop.clone()));
     for host in config.hosts.keys() {
         if let Ok(status) = status::of_host(&world.store, host, &config.hosts[host]).await {
             world.metrics.show_host(&status);

@@ -1,12 +1,14 @@
 //! One deployment up to the activation: build and copy.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use deploy::{
     BuildError, BuildOn, BuildRequest, Connection, CopyError, Evaluated, Observation, Outcome,
     Toplevel, Transience,
 };
 use desired_state::StoreError;
+use tokio::sync::OwnedRwLockReadGuard;
 use tokio::time::Instant;
 
 use crate::activation::{Ready, activate};
@@ -20,7 +22,7 @@ use crate::pass::{Pass, Seen, evaluation_failed};
 use crate::repository::words;
 use crate::supersede::{is_superseded, unless_superseded};
 
-/// Brings `evaluated` to the pass's host.
+/// Brings `evaluated` to the pass's host; `in_use` has kept it from being collected until now.
 ///
 /// # Errors
 /// Only when the state cannot be read or written; all else is an [`Outcome`].
@@ -29,18 +31,21 @@ pub async fn deploy(
     desired: &Desired,
     evaluated: &Evaluated,
     seen: Option<Seen>,
+    in_use: Option<OwnedRwLockReadGuard<()>>,
 ) -> Result<Ended, StoreError> {
     let began = clock::now();
-    Ok(match prepare(pass, desired, evaluated, seen).await? {
-        Ok(ready) => activate(pass, desired, ready).await?,
-        Err(outcome) => {
-            let toplevel = Some(evaluated.toplevel.clone());
-            Ended {
-                began,
-                ..Ended::before_activation(desired, toplevel, outcome)
+    Ok(
+        match prepare(pass, desired, evaluated, seen, in_use).await? {
+            Ok(ready) => activate(pass, desired, ready).await?,
+            Err(outcome) => {
+                let toplevel = Some(evaluated.toplevel.clone());
+                Ended {
+                    began,
+                    ..Ended::before_activation(desired, toplevel, outcome)
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 /// Builds and copies. `Err` is how it ended before the host was changed.
@@ -49,8 +54,13 @@ async fn prepare(
     desired: &Desired,
     evaluated: &Evaluated,
     seen: Option<Seen>,
+    in_use: Option<OwnedRwLockReadGuard<()>>,
 ) -> Result<Result<Ready, Outcome>, StoreError> {
     let work = async {
+        let _in_use = match in_use {
+            Some(in_use) => in_use,
+            None => Arc::clone(&pass.world.nix_store).read_owned().await,
+        };
         let toplevel = build(pass, desired, evaluated, seen.as_ref()).await?;
         if !desired.target.action.touches_host() {
             return Err(Outcome::Built);

@@ -131,6 +131,7 @@ mod tests {
             freezes: Vec::new(),
             availability: Availability::Always,
             min_free: deploy::MinFree::DEFAULT,
+            store: crate::config::CareConfig::built_in(),
         }
     }
 

@@ -4,11 +4,11 @@
 //!
 //! - Pure: [`decide`] what to do about a host, [`memory`] and backoff, [`schedule`] when, [`follow`]
 //!   what a branch's new tip means, [`window`] when hosts may be changed, [`reboot`] whether a host may
-//!   be rebooted.
+//!   be rebooted, [`store_care`] when garbage is collected and what is kept.
 //! - The loop: [`runner`] runs a [`pass`] over each host; [`repository`] looks at branches;
 //!   [`evaluations`] are shared by hosts; [`deployment`] builds and copies, [`activation`] activates
 //!   with the [`proof`] and reads back; [`refuge`] is where a host stays meanwhile, [`brake`] what keeps the others from it; [`rebooting`] reboots it
-//!   when that is due; [`remember`] writes down what came of an [`attempt`]; [`supersede`] ends what
+//!   when that is due; [`collecting`] takes the garbage away; [`remember`] writes down what came of an [`attempt`]; [`supersede`] ends what
 //!   nobody wants any more. All work on the [`world`].
 //! - Persons: [`requests`], [`rollback`] and [`plan`], the same through the [`http`] control socket and alone;
 //!   [`api`] is their words; [`cli`] their command line.
@@ -20,6 +20,7 @@ pub mod attempt;
 pub mod brake;
 pub mod cli;
 pub mod clock;
+pub mod collecting;
 pub mod config;
 pub mod daemon;
 pub mod decide;
@@ -39,6 +40,7 @@ pub mod pass;
 pub mod plan;
 pub mod progress;
 pub mod proof;
+pub mod proven;
 pub mod reboot;
 pub mod rebooting;
 pub mod refuge;
@@ -49,6 +51,7 @@ pub mod rollback;
 pub mod runner;
 pub mod schedule;
 pub mod status;
+pub mod store_care;
 pub mod supersede;
 pub mod trust;
 pub mod window;

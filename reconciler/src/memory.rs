@@ -13,6 +13,9 @@ use crate::reboot::{Reboot, RebootHold};
 /// A request made soon after another switch held the host's lock, instead of a backoff that grows.
 pub const SOON: Duration = Duration::from_secs(15);
 
+/// Where a host's store is, as it tells what is free.
+const STORE: &str = "/nix";
+
 /// What an attempt was for: a new target starts with a clean slate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
@@ -90,6 +93,8 @@ pub struct Memory {
     pub failed_units: Vec<String>,
     /// Why the host needs a reboot, when last seen.
     pub reboot_reasons: Vec<RebootReason>,
+    /// How much was free in its store when last seen, in bytes.
+    pub store_free: Option<u64>,
     /// The machine's id when first seen, like a host key.
     pub machine_id: Option<String>,
     /// The last activation, until what it left on the host is seen to be gone.
@@ -207,6 +212,7 @@ impl Memory {
         self.running.clone_from(&observation.running);
         self.failed_units.clone_from(&observation.failed_units);
         self.reboot_reasons.clone_from(&observation.reboot_reasons);
+        self.store_free = observation.free_bytes.get(STORE).copied();
         self.reboot
             .take_if(|reboot| reboot.has_been_made_good(observation));
         if self.machine_id.is_none() && !observation.machine_id.is_empty() {
@@ -232,6 +238,7 @@ impl Memory {
         self.running = other.running;
         self.failed_units = other.failed_units;
         self.reboot_reasons = other.reboot_reasons;
+        self.store_free = other.store_free;
         self.machine_id = other.machine_id;
         self.broken_activation = other.broken_activation;
         self.done_once = other.done_once;

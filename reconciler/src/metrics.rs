@@ -1,11 +1,12 @@
 //! What Prometheus reads. A series of a host that left the fleet goes away with it.
 
 mod host;
+mod store;
 
 use std::time::Duration;
 
 use deploy::Outcome;
-use desired_state::HostName;
+use desired_state::{Collection, HostName};
 use jiff::Timestamp;
 use prometheus::core::Collector;
 use prometheus::{
@@ -15,6 +16,8 @@ use prometheus::{
 
 use crate::api::HostStatus;
 use host::HostMetrics;
+pub use store::CONTROLLER;
+use store::StoreMetrics;
 
 /// Buckets from a tenth of a second to an hour, for phases and for convergence.
 const UP_TO_AN_HOUR: [f64; 13] = [
@@ -56,6 +59,7 @@ impl Phase {
 pub struct Metrics {
     registry: Registry,
     host: HostMetrics,
+    store: StoreMetrics,
     deployments: IntCounterVec,
     rollbacks: IntCounterVec,
     reboots: IntCounterVec,
@@ -107,6 +111,7 @@ impl Metrics {
             .set(1);
         Ok(Self {
             host: HostMetrics::new(&registry)?,
+            store: StoreMetrics::new(&registry)?,
             deployments: register(
                 &registry,
                 IntCounterVec::new(
@@ -219,14 +224,28 @@ impl Metrics {
     /// Shows a host as it is now.
     pub fn show_host(&self, status: &HostStatus) {
         self.host.show(status);
+        if let Some(free) = status.store.free_bytes {
+            self.store.show_free(status.host.as_ref(), free);
+        }
     }
 
     /// Removes every series of a host that left the fleet.
     pub fn forget_host(&self, host: &HostName) {
         self.host.forget(host);
+        self.store.forget(host.as_ref());
         host::remove_series(&self.deployments, host.as_ref());
         host::remove_series(&self.rollbacks, host.as_ref());
         host::remove_series(&self.reboots, host.as_ref());
+    }
+
+    /// Shows how much is free in the store of this machine.
+    pub fn show_free(&self, bytes: u64) {
+        self.store.show_free(CONTROLLER, bytes);
+    }
+
+    /// Counts a garbage collection that ended; `store` is [`CONTROLLER`] or a host's name.
+    pub fn collection_ended(&self, store: &str, collection: &Collection) {
+        self.store.ended(store, collection);
     }
 
     /// Counts a deployment that ended.
@@ -329,6 +348,10 @@ mod tests {
             reboot_required: Vec::new(),
             reboot: None,
             reboot_waits: None,
+            store: crate::api::StoreStatus {
+                free_bytes: Some(7),
+                last_collection: None,
+            },
             suspended: None,
             pinned_by: None,
             pinned_branch: None,
@@ -347,9 +370,18 @@ mod tests {
         metrics.show_host(&status("stays"));
         metrics.deployment_ended(&gone.host, "switch", &Outcome::Converged);
         metrics.reboot_ended(&gone.host, &Outcome::Rebooted);
+        let collection = Collection {
+            began_at: Timestamp::UNIX_EPOCH,
+            ended_at: Timestamp::UNIX_EPOCH,
+            result: desired_state::CollectionResult::Done,
+            freed: 1,
+            detail: String::new(),
+        };
+        metrics.collection_ended("gone", &collection);
         assert!(text(&metrics).contains("host=\"gone\""));
+        assert!(text(&metrics).contains("store=\"gone\""));
         metrics.forget_host(&gone.host);
-        assert!(!text(&metrics).contains("host=\"gone\""));
+        assert!(!text(&metrics).contains("\"gone\""));
         assert!(text(&metrics).contains("host=\"stays\""));
     }
 

@@ -2,7 +2,7 @@
 
 mod facts;
 
-pub use facts::{Seen, Superseded, Unseen};
+pub use facts::{Evaluation, Seen, Superseded, Unseen};
 
 use std::error::Error;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::status;
 use crate::supersede::{self};
 use crate::window::{self, Openness};
 use crate::world::{Repository, Setup, World};
-use crate::{activation, deployment, rebooting};
+use crate::{activation, collecting, deployment, rebooting};
 
 /// After the state could not be read or written.
 const AFTER_STORE_ERROR: Duration = Duration::from_secs(10);
@@ -213,6 +213,7 @@ impl Pass {
         }
         report.branch_state = self.branch_state().await?;
         rebooting::reboot_when_due(self, &desired, &mut memory, &mut report).await?;
+        collecting::host::collect_when_due(self, &desired, &memory, &report).await?;
         let next = self.next_look(&report, &memory);
         Ok((report, next))
     }
@@ -291,11 +292,11 @@ impl Pass {
         };
         let evaluated = match evaluated {
             None => None,
-            Some(Ok(evaluated)) => {
+            Some((Ok(evaluated), in_use)) => {
                 memory.wanted = Some(evaluated.toplevel.clone());
-                Some(evaluated)
+                Some((evaluated, in_use))
             }
-            Some(Err(error)) => {
+            Some((Err(error), _)) => {
                 self.note_seen(memory, &seen);
                 let outcome = evaluation_failed(&error);
                 let mut ended = Ended::before_activation(desired, None, outcome);
@@ -321,7 +322,7 @@ impl Pass {
         let decision = self.decide(desired, memory, &seen).await?;
         let mut report = self.report(decision.clone());
         report.revision = Some(revision.clone());
-        if let (Decision::Deploy { .. }, Some(evaluated)) = (&decision, evaluated) {
+        if let (Decision::Deploy { .. }, Some((evaluated, in_use))) = (&decision, evaluated) {
             // A build can take hours: what is known by now is to be seen meanwhile.
             let remembered = async {
                 match &desired.standing {
@@ -329,7 +330,7 @@ impl Pass {
                     Standing::Once | Standing::Refuge { .. } => Ok(()),
                 }
             };
-            let work = deployment::deploy(self, desired, &evaluated, seen.ok());
+            let work = deployment::deploy(self, desired, &evaluated, seen.ok(), in_use);
             let (remembered, ended) = tokio::join!(remembered, work);
             remembered?;
             let mut ended = ended?;
@@ -385,7 +386,7 @@ impl Pass {
     }
 
     /// Whether the host may be changed without a person's force.
-    fn openness(&self, now: Timestamp) -> Openness {
+    pub fn openness(&self, now: Timestamp) -> Openness {
         window::open(&self.config.windows, &self.config.freezes, now)
     }
 

@@ -92,8 +92,8 @@ async fn of_host(
         }
     };
     match evaluated {
-        Some(Ok(evaluated)) => memory.wanted = Some(evaluated.toplevel),
-        Some(Err(error)) => plan.failure = Some(evaluation_failed(&error)),
+        Some((Ok(evaluated), _)) => memory.wanted = Some(evaluated.toplevel),
+        Some((Err(error), _)) => plan.failure = Some(evaluation_failed(&error)),
         None => {}
     }
     if let Ok(seen) = &seen {

@@ -1,16 +1,13 @@
 //! Which commit `reconcile rollback` leads to: one that has proved itself on the host before.
 
 use deploy::{RemoteCommand, SshError, Toplevel};
-use desired_state::{HistoryEntry, HistoryFilter, HostName, Revision, StoreError};
+use desired_state::{HostName, Revision, StoreError};
 
 use crate::config::HostConfig;
 use crate::desired;
-use crate::rebooting::FOR_A_REBOOT;
+use crate::proven;
 use crate::status;
 use crate::world::{Setup, World};
-
-/// How far back a host's deployments are looked through: years of daily ones.
-const DEPLOYMENTS: u32 = 1000;
 
 /// Why there is nothing to go back to.
 #[derive(Debug, thiserror::Error)]
@@ -85,10 +82,7 @@ pub async fn proven(
     let waits = memory.waits.is_some() && memory.target == wanted;
     let is_pinned = store.pinned(host).await?.is_some();
     let wanted = wanted.map(|wanted| wanted.revision);
-    let mut entries = past(world, host, "deployment").await?;
-    entries.extend(past(world, host, "reboot").await?);
-    entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));
-    let proven = entries.into_iter().filter(has_proved_itself);
+    let proven = proven::proofs(store, host).await?.into_iter();
     let proven: Vec<Revision> = proven.filter_map(|entry| entry.revision).collect();
     let is_wanted = |revision: &Revision| Some(revision) == wanted.as_ref();
     let found = if is_pinned && waits && proven.iter().any(is_wanted) {
@@ -133,7 +127,7 @@ pub async fn of_generation(
             generation,
         });
     };
-    let entries = past(world, host, "deployment").await?;
+    let entries = proven::past(&world.store, host, "deployment").await?;
     entries
         .into_iter()
         .find(|entry| entry.toplevel.as_deref() == Some(toplevel.as_str()))
@@ -143,53 +137,4 @@ pub async fn of_generation(
             generation,
             toplevel: toplevel.to_string(),
         })
-}
-
-/// The host's history of one kind, the newest first.
-async fn past(world: &World, host: &HostName, kind: &str) -> Result<Vec<HistoryEntry>, StoreError> {
-    let filter = HistoryFilter {
-        host: Some(host.clone()),
-        kind: Some(kind.into()),
-        limit: DEPLOYMENTS,
-    };
-    world.store.history(&filter).await
-}
-
-/// Whether a deployment, or a reboot, brought its system to stay. One that was only made the boot default
-/// for a reboot has not run yet.
-fn has_proved_itself(entry: &HistoryEntry) -> bool {
-    entry.cause.as_deref() != Some(FOR_A_REBOOT)
-        && matches!(
-            entry.outcome.as_deref(),
-            Some("converged" | "degraded" | "rebooted")
-        )
-}
-
-#[cfg(test)]
-mod tests {
-    use jiff::Timestamp;
-
-    use super::*;
-
-    fn entry(kind: &str, outcome: &str, cause: &str) -> HistoryEntry {
-        let mut entry = HistoryEntry::new(Timestamp::UNIX_EPOCH, kind);
-        entry.outcome = Some(outcome.into());
-        entry.cause = Some(cause.into());
-        entry
-    }
-
-    #[test]
-    fn a_system_that_only_a_reboot_reaches_has_proved_itself_once_it_was_booted() {
-        let boot_default = entry("deployment", "converged", FOR_A_REBOOT);
-        assert!(!has_proved_itself(&boot_default));
-        for (outcome, proved) in [
-            ("rebooted", true),
-            ("degraded", true),
-            ("booted_another", false),
-            ("did_not_come_back", false),
-        ] {
-            let reboot = entry("reboot", outcome, "required");
-            assert_eq!(has_proved_itself(&reboot), proved, "{outcome}");
-        }
-    }
 }

@@ -1,8 +1,9 @@
 //! What is known of the fleet, put together from the store.
 
-use desired_state::{HostName, Store, StoreError};
+use desired_state::{HostName, NixStore, Store, StoreError};
 
-use crate::api::{DriftStatus, HostStatus, Status};
+use crate::api::{DriftStatus, HostStatus, Status, StoreStatus};
+use crate::collecting;
 use crate::config::{Config, HostConfig};
 use crate::desired;
 use crate::memory::Memory;
@@ -46,6 +47,10 @@ pub async fn of_fleet(store: &Store, config: &Config) -> Result<Status, StoreErr
     }
     Ok(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        store: StoreStatus {
+            free_bytes: collecting::free_bytes(),
+            last_collection: store.last_collection(&NixStore::Controller).await?,
+        },
         hosts,
     })
 }
@@ -64,6 +69,8 @@ pub async fn of_host(
     let pin = store.pinned(host).await?;
     let suspension = store.suspended(host).await?;
     let kept = desired::kept(store, host, config).await?.ok();
+    let nix_store = NixStore::Host(host.clone());
+    let last_collection = store.last_collection(&nix_store).await?;
     // What is remembered of an earlier commit says nothing about this one.
     let about_this = kept
         .as_ref()
@@ -105,6 +112,10 @@ pub async fn of_host(
         reboot_required: memory.reboot_reasons,
         reboot: memory.reboot,
         reboot_waits: memory.reboot_waits,
+        store: StoreStatus {
+            free_bytes: memory.store_free,
+            last_collection,
+        },
         suspended: suspension.map(|suspension| suspension.why),
         pinned_branch: pin.as_ref().and_then(|pin| pin.branch.clone()),
         pinned_by: pin.map(|pin| pin.by),

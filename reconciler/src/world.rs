@@ -12,7 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use deploy::{Connections, InputAccess, Nix, NixSettings, SshSettings};
 use desired_state::{Access, HostName, Mirror, MirrorSettings, RepositoryName, Store};
-use tokio::sync::{Mutex, Notify, Semaphore, broadcast, watch};
+use tokio::sync::{Mutex, Notify, RwLock, Semaphore, broadcast, watch};
 
 use crate::api::{Event, Step, What};
 use crate::clock;
@@ -50,6 +50,10 @@ pub struct World {
     pub reboots: Mutex<()>,
     /// Deployments under way that this process has attended to.
     pub attended: Attended,
+    /// Shared by whoever has something in this machine's store that no GC root keeps yet: what was
+    /// evaluated, until it is built, and what is built, until it is copied. Held alone by the collection of
+    /// garbage, which only ever tries to have it: a build waits for no collection but the one that runs.
+    pub nix_store: Arc<RwLock<()>>,
     forgiven: std::sync::Mutex<BTreeSet<HostName>>,
     setup: ArcSwap<Setup>,
     events: broadcast::Sender<Event>,
@@ -65,6 +69,8 @@ pub struct Setup {
     pub connections: Connections,
     /// The repositories, by name.
     pub repositories: BTreeMap<RepositoryName, Arc<Repository>>,
+    /// Nix, for what belongs to no repository.
+    pub nix: Nix,
     /// Evaluations that may run at once. Not the builds' permits: hours of building for one host
     /// must not keep another from being looked at.
     pub evaluations: Arc<Semaphore>,
@@ -110,6 +116,7 @@ impl World {
             starving: Starving::default(),
             reboots: Mutex::default(),
             attended: Attended::default(),
+            nix_store: Arc::default(),
             forgiven: std::sync::Mutex::default(),
             setup: ArcSwap::from_pointee(setup),
             events: broadcast::Sender::new(EVENTS_KEPT),
@@ -225,7 +232,9 @@ impl Setup {
         for (name, wanted) in &config.repositories {
             let kept = previous
                 .filter(|previous| {
-                    previous.config.ssh == config.ssh && previous.config.nix == config.nix
+                    previous.config.ssh == config.ssh
+                        && previous.config.nix == config.nix
+                        && previous.config.store.secret_key_file == config.store.secret_key_file
                 })
                 .and_then(|previous| previous.repositories.get(name))
                 .filter(|repository| repository.config == *wanted);
@@ -247,6 +256,7 @@ impl Setup {
         Ok(Self {
             connections,
             repositories,
+            nix: nix_with(InputAccess::None, &config),
             evaluations: semaphore(limits.builds, |setup| &setup.evaluations),
             builds: semaphore(limits.builds, |setup| &setup.builds),
             copies: semaphore(limits.copies, |setup| &setup.copies),
@@ -276,14 +286,13 @@ impl Repository {
         config: &RepositoryConfig,
         whole: &Config,
     ) -> Result<Self, WorldError> {
-        let ssh_config = whole.ssh.config_file.clone();
         let (access, inputs) = match &config.access {
             RepositoryAccess::None => (Access::None, InputAccess::None),
             RepositoryAccess::SshKey { key, known_hosts } => (
                 Access::SshKey {
                     key: key.clone(),
                     known_hosts: known_hosts.clone(),
-                    ssh_config: ssh_config.clone(),
+                    ssh_config: whole.ssh.config_file.clone(),
                 },
                 InputAccess::SshKey {
                     key: key.clone(),
@@ -317,18 +326,24 @@ impl Repository {
             name: name.clone(),
             config: config.clone(),
             mirror,
-            nix: Nix::new(NixSettings {
-                gc_roots: state.join("gcroots"),
-                keep_builds: whole.nix.keep_builds,
-                ssh_config,
-                access: inputs,
-                scratch: state.join("scratch"),
-            }),
+            nix: nix_with(inputs, whole),
             bell: Notify::new(),
             trust: Trust::default(),
             looking: Mutex::new(()),
         })
     }
+}
+
+/// Nix, as the config says it is used.
+fn nix_with(access: InputAccess, config: &Config) -> Nix {
+    let state = &config.state_directory;
+    Nix::new(NixSettings {
+        gc_roots: state.join("gcroots"),
+        ssh_config: config.ssh.config_file.clone(),
+        access,
+        secret_key: config.store.secret_key_file.clone(),
+        scratch: state.join("scratch"),
+    })
 }
 
 /// The host of an HTTP URL, without user and port.

@@ -2,11 +2,12 @@
 
 use clap::Args;
 use deploy::{Outcome, Toplevel};
+use desired_state::CollectionResult;
 
 use super::backend::Backend;
 use super::exit::{CliError, Exit};
 use super::output;
-use crate::api::{DriftStatus, HostStatus};
+use crate::api::{DriftStatus, HostStatus, StoreStatus};
 use crate::config::Loaded;
 
 /// How much of a store path's hash people compare.
@@ -43,7 +44,18 @@ pub async fn run(loaded: &Loaded, arguments: &StatusArguments) -> Result<Exit, C
             notes(host).join("; "),
         ]);
     }
-    output::print(&format!("{table}\n"))
+    let store = store_trouble(&status.store).map(|trouble| format!("this machine's {trouble}\n"));
+    output::print(&format!("{table}\n{}", store.unwrap_or_default()))
+}
+
+/// What went wrong the last time that a store's garbage was collected.
+fn store_trouble(store: &StoreStatus) -> Option<String> {
+    let last = store.last_collection.as_ref();
+    let failed = last.filter(|last| last.result == CollectionResult::Failed)?;
+    Some(format!(
+        "garbage could not be collected: {}",
+        output::first_line(&failed.detail)
+    ))
 }
 
 fn state(host: &HostStatus) -> &'static str {
@@ -135,6 +147,7 @@ fn notes(host: &HostStatus) -> Vec<String> {
     if let Some(hold) = &host.reboot_waits {
         notes.push(output::first_line(&hold.to_string()));
     }
+    notes.extend(store_trouble(&host.store));
     if host.policy == "observe" {
         notes.push("observed only".to_owned());
     }

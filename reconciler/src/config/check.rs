@@ -1,6 +1,7 @@
 //! Looks at the files that a configuration names, as far as that can be done without changing anything.
 
 mod signers;
+mod store_key;
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -131,6 +132,7 @@ fn fault_within(role: PathRole, contents: &[u8]) -> Option<Complaint> {
                 "add a line feed at its end, as with `echo >> FILE`",
             )
         }
+        PathRole::StoreKey => store_key::fault(&String::from_utf8_lossy(contents)),
         PathRole::AllowedSigners => signers::fault(&String::from_utf8_lossy(contents)),
         PathRole::OpenpgpKeyring if text.starts_with(b"-----BEGIN PGP") => complain(
             "is armored",

@@ -5,6 +5,7 @@ use desired_state::HostName;
 use toml_span::value::Value;
 
 use super::complaint::{Complaint, quoted};
+use super::mistake::{did_you_mean, nearest};
 use super::section::Section;
 use super::values::{Given, boolean, text};
 
@@ -77,7 +78,16 @@ fn address(given: Given<'_>, sudo: Sudo) -> Result<Destination, Complaint> {
     })
 }
 
-/// Whether somebody becomes root by sudo.
+/// Whether somebody becomes root by sudo, and for what.
 pub(super) fn sudo(given: Given<'_>) -> Result<Sudo, Complaint> {
-    boolean(given).map(|yes| if yes { Sudo::Yes } else { Sudo::No })
+    const EXCEPT_COPY: &str = "except-copy";
+    match (boolean(given), text(given).as_deref()) {
+        (Ok(true), _) => Ok(Sudo::Yes),
+        (Ok(false), _) => Ok(Sudo::No),
+        (Err(_), Ok(EXCEPT_COPY)) => Ok(Sudo::ExceptCopy),
+        (Err(complaint), Ok(written)) if nearest(written, [EXCEPT_COPY]).is_some() => {
+            Err(complaint.or(&did_you_mean(written, &[EXCEPT_COPY])))
+        }
+        (Err(complaint), _) => Err(complaint.or("\"except-copy\"")),
+    }
 }

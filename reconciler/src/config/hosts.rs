@@ -15,7 +15,10 @@ use super::repositories::Repositories;
 use super::section::Section;
 use super::values::{Given, checked, choice, duration, number, text};
 use super::windows::{freezes, windows};
-use super::{Availability, BackoffConfig, HostConfig, Policy, ProofConfig, RebootConfig, Timeouts};
+use super::{
+    Availability, BackoffConfig, CareConfig, HostConfig, Policy, ProofConfig, RebootConfig,
+    Timeouts,
+};
 use crate::window::{Freeze, Window};
 
 /// The steepest growth of a wait: with more, the second wait is the longest one already.
@@ -37,6 +40,7 @@ struct Common {
     /// By its availability where nobody says.
     overdue_after: Option<Duration>,
     min_free: MinFree,
+    store: CareConfig,
     sudo: Sudo,
     timeouts: Timeouts,
     proof: ProofConfig,
@@ -60,6 +64,7 @@ impl Common {
             availability: Availability::Always,
             overdue_after: None,
             min_free: MinFree::DEFAULT,
+            store: CareConfig::built_in(),
             sudo: Sudo::No,
             timeouts: Timeouts {
                 connect: Duration::from_secs(10),
@@ -111,6 +116,7 @@ impl Common {
                 .optional("overdue_after", duration(Duration::ZERO))
                 .or(fallback.overdue_after),
             min_free: table.or("min_free", min_free, fallback.min_free),
+            store: CareConfig::read(table.section("store"), &fallback.store),
             sudo: table.or("sudo", sudo, fallback.sudo),
             timeouts: timeouts(table.section("timeouts"), &fallback.timeouts),
             proof: ProofConfig::read(table.section("proof"), &fallback.proof),
@@ -213,6 +219,7 @@ fn host(
         windows: common.windows,
         freezes: common.freezes,
         min_free: common.min_free,
+        store: common.store,
     })
 }
 

@@ -34,6 +34,8 @@ pub enum PathRole {
     AllowedSigners,
     /// Who may sign commits by OpenPGP, as `gpg --export` writes it.
     OpenpgpKeyring,
+    /// A secret key that signs store paths, as `nix-store --generate-binary-cache-key` writes it.
+    StoreKey,
     /// The folder of all state.
     StateDirectory,
     /// A unix socket that the daemon makes.
@@ -45,7 +47,7 @@ impl PathRole {
     pub fn is_secret(self) -> bool {
         matches!(
             self,
-            PathRole::WebhookSecret | PathRole::Token | PathRole::SshKey
+            PathRole::WebhookSecret | PathRole::Token | PathRole::SshKey | PathRole::StoreKey
         )
     }
 
@@ -64,6 +66,7 @@ impl PathRole {
             PathRole::SshConfig => "ssh_config file",
             PathRole::AllowedSigners => "allowed signers file",
             PathRole::OpenpgpKeyring => "OpenPGP keyring",
+            PathRole::StoreKey => "store's secret key",
             PathRole::StateDirectory => "state directory",
             PathRole::Socket => "control socket",
         }

@@ -17,7 +17,9 @@ use super::repositories::repositories;
 use super::section::{Notes, Section};
 use super::source::Source;
 use super::values::{Given, address, address_or_off, choice, count, duration, integer, text};
-use super::{Config, LimitsConfig, LogConfig, LogFormat, NixConfig, SshConfig, WebhookConfig};
+use super::{
+    Config, LimitsConfig, LogConfig, LogFormat, NixConfig, SshConfig, StoreConfig, WebhookConfig,
+};
 
 /// A second: whatever happens more often than that, or is given less time, is a slip of the unit.
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -95,6 +97,7 @@ fn config(mut top: Section<'_>) -> Config {
     let log = log(top.section("log"));
     let ssh = ssh(top.section("ssh"));
     let nix = nix(top.section("nix"));
+    let store = StoreConfig::read(top.section("store"));
     let limits = limits(top.section("limits"));
     let repositories = repositories(&mut top, &ssh);
     let hosts = hosts(&mut top, &repositories);
@@ -108,6 +111,7 @@ fn config(mut top: Section<'_>) -> Config {
         log,
         ssh,
         nix,
+        store,
         limits,
         repositories,
         hosts,

@@ -4,6 +4,7 @@ mod example;
 mod proof;
 mod reboot;
 mod refused;
+mod store;
 mod taken;
 mod windows;
 

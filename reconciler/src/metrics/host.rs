@@ -203,6 +203,11 @@ impl HostMetrics {
 
 /// Removes the series of one host, whatever its other labels are.
 pub(super) fn remove_series<B: MetricVecBuilder>(metrics: &MetricVec<B>, host: &str) {
+    remove_where(metrics, "host", host);
+}
+
+/// Removes the series with this value of a label, whatever the others are.
+pub(super) fn remove_where<B: MetricVecBuilder>(metrics: &MetricVec<B>, name: &str, value: &str) {
     for family in metrics.collect() {
         for metric in family.get_metric() {
             let labels: std::collections::HashMap<&str, &str> = metric
@@ -210,7 +215,7 @@ pub(super) fn remove_series<B: MetricVecBuilder>(metrics: &MetricVec<B>, host: &
                 .iter()
                 .map(|label| (label.name(), label.value()))
                 .collect();
-            if labels.get("host") == Some(&host) {
+            if labels.get(name) == Some(&value) {
                 // Gone already is as good.
                 let _ = metrics.remove(&labels);
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use deploy::{Connection, EvaluateError, Evaluated, Observation};
 use desired_state::StoreError;
+use tokio::sync::OwnedRwLockReadGuard;
 use tokio::time::Instant;
 
 use super::Pass;
@@ -41,6 +42,12 @@ impl Seen {
     }
 }
 
+/// What was evaluated, and what keeps it from being collected until it is built.
+pub type Evaluation = (
+    Result<Evaluated, Arc<EvaluateError>>,
+    Option<OwnedRwLockReadGuard<()>>,
+);
+
 /// Something newer is wanted.
 #[derive(Debug)]
 pub struct Superseded;
@@ -58,16 +65,7 @@ impl Pass {
         &self,
         desired: &Desired,
         memory: &Memory,
-    ) -> Result<
-        Result<
-            (
-                Result<Seen, Unseen>,
-                Option<Result<Evaluated, Arc<EvaluateError>>>,
-            ),
-            Superseded,
-        >,
-        StoreError,
-    > {
+    ) -> Result<Result<(Result<Seen, Unseen>, Option<Evaluation>), Superseded>, StoreError> {
         let revision = &desired.target.revision;
         let attribute = &self.config.attribute;
         // Nothing of a commit that is not trusted is run, not even its evaluation.
@@ -78,11 +76,12 @@ impl Pass {
                 return Ok(None);
             }
             if let Some(known) = known {
-                return Ok(Some(Ok(known)));
+                return Ok(Some((Ok(known), None)));
             }
             if !may_evaluate(memory, self.insistence(memory), clock::now()) {
                 return Ok(None);
             }
+            let in_use = Arc::clone(&self.world.nix_store).read_owned().await;
             self.world
                 .tell_step(&self.host, Step::Evaluating, Some(revision));
             let wanted = evaluations::Wanted {
@@ -91,9 +90,9 @@ impl Pass {
                 together: self.together(desired).await?,
                 timeout: self.config.timeouts.evaluate,
             };
-            Ok(Some(
-                evaluations::evaluate(&self.world, &self.setup, &self.repository, wanted).await,
-            ))
+            let evaluated =
+                evaluations::evaluate(&self.world, &self.setup, &self.repository, wanted).await;
+            Ok(Some((evaluated, Some(in_use))))
         };
         let touches_host = desired.target.action.touches_host();
         let facts = async {

@@ -36,6 +36,9 @@ pub struct Config {
     pub hosts: Vec<(String, String)>,
     /// Anything else, whole tables.
     pub tail: String,
+    /// The beginning of the command line that starts the daemon, if it is not its program: one that makes the
+    /// surroundings in which it runs.
+    pub through: Vec<String>,
 }
 
 impl Config {

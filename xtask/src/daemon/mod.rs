@@ -6,7 +6,7 @@ mod metrics;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
@@ -97,6 +97,7 @@ impl Daemon {
                 .map(|host| (host.name.clone(), destinations(host)))
                 .collect(),
             tail: String::new(),
+            through: Vec::new(),
         };
         Ok(Self {
             config,
@@ -137,7 +138,16 @@ impl Daemon {
             .create(true)
             .append(true)
             .open(self.log_file())?;
-        let mut command = self.reconcile()?;
+        let program = binary("reconcile")?;
+        let mut words = self
+            .config
+            .through
+            .iter()
+            .map(PathBuf::from)
+            .chain([program]);
+        let first = words.next().context("a command without a program")?;
+        let mut command = undisturbed(&first);
+        command.args(words);
         command.arg("serve").arg("--config").arg(self.config_file());
         // Ctrl-C at the terminal is for the owner, who then cleans up in order.
         command
@@ -376,15 +386,19 @@ impl Daemon {
     }
 
     fn reconcile(&self) -> Result<Command> {
-        let mut command = Command::new(binary("reconcile")?);
-        // What begins so sets a key of its configuration; this test's own surroundings must not.
-        for (name, _) in std::env::vars_os() {
-            if name.as_encoded_bytes().starts_with(b"RECONCILE_") {
-                command.env_remove(name);
-            }
-        }
-        Ok(command)
+        Ok(undisturbed(&binary("reconcile")?))
     }
+}
+
+/// A program without what would set keys of its configuration: this test's own surroundings must not.
+fn undisturbed(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"RECONCILE_") {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 impl Drop for Daemon {

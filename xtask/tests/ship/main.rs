@@ -1,1 +1,11 @@
 //! What is shipped around the program, each with the real tool that takes it.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests; clippy only excepts the tests themselves"
+)]
+
+#[path = "../push/scene.rs"]
+#[allow(dead_code, reason = "shared with other stories, which use more of it")]
+mod scene;
+mod store;
