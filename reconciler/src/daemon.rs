@@ -24,7 +24,8 @@ use crate::http::{control, operator};
 use crate::lock::{LockError, lock};
 use crate::pass::pass;
 use crate::repository::{self, words};
-use crate::runner;
+use crate::runner::{self, Heartbeat};
+use crate::service_manager::{self, ServiceManager};
 use crate::status;
 use crate::world::{Setup, World, WorldError};
 
@@ -120,7 +121,15 @@ pub async fn serve(
                 let world = Arc::clone(&world);
                 move |host| pass(Arc::clone(&world), host)
             };
-            runner::run(&world.waker, one_pass, stop.cancelled_owned()).await;
+            let mut manager = ServiceManager::default();
+            let heartbeat = Heartbeat {
+                turned: || {
+                    world.metrics.loop_turned(clock::now());
+                    manager.turned(&world.setup().config);
+                },
+                every: service_manager::turn_interval(),
+            };
+            runner::run(&world.waker, one_pass, heartbeat, stop.cancelled_owned()).await;
         });
     }
     tracing::info!(
@@ -134,6 +143,7 @@ pub async fn serve(
     );
 
     shutdown.await;
+    service_manager::stopping();
     tracing::info!("stopping; what runs on hosts goes on there, and is taken up at the next start");
     stop.cancel();
     while tasks.join_next().await.is_some() {}

@@ -12,7 +12,7 @@
 //!   nobody wants any more. All work on the [`world`].
 //! - Persons: [`requests`], [`rollback`] and [`plan`], the same through the [`http`] control socket and alone;
 //!   [`api`] is their words; [`cli`] their command line.
-//! - Around it: [`config`], [`metrics`], [`status`], [`daemon`].
+//! - Around it: [`config`], [`metrics`], [`status`], [`daemon`], [`service_manager`].
 
 pub mod activation;
 pub mod api;
@@ -50,6 +50,7 @@ pub mod requests;
 pub mod rollback;
 pub mod runner;
 pub mod schedule;
+pub mod service_manager;
 pub mod status;
 pub mod store_care;
 pub mod supersede;

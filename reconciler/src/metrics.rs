@@ -70,6 +70,7 @@ pub struct Metrics {
     polls: IntCounterVec,
     missed_deliveries: IntCounter,
     config_reloads: IntCounterVec,
+    loop_last_turn: Gauge,
 }
 
 /// The names below are constants that are valid and given once, so none of this can fail; a fault
@@ -207,6 +208,13 @@ impl Metrics {
                     &["result"],
                 ),
             )?,
+            loop_last_turn: register(
+                &registry,
+                Gauge::new(
+                    "reconcile_loop_last_turn_timestamp_seconds",
+                    "When the loop that takes up hosts last turned: every few seconds, also with nothing to do.",
+                ),
+            )?,
             registry,
         })
     }
@@ -303,6 +311,11 @@ impl Metrics {
     /// Counts a change of the config file: `reloaded` or `refused`.
     pub fn config_changed(&self, result: &str) {
         self.config_reloads.with_label_values(&[result]).inc();
+    }
+
+    /// Records when the loop turned.
+    pub fn loop_turned(&self, at: Timestamp) {
+        self.loop_last_turn.set(seconds(at));
     }
 }
 

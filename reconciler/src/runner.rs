@@ -14,8 +14,9 @@ use crate::schedule::Schedule;
 /// After a pass that panicked: long enough that a fault in us cannot hammer a host.
 const AFTER_PANIC: Duration = Duration::from_secs(300);
 
-/// Sleeping with nothing due: the next request wakes the runner, so any long time does.
-const NOTHING_DUE: Duration = Duration::from_secs(3600);
+/// The loop turns at least this often, though nothing is due: it is waited for twice as long, ten seconds, before
+/// it counts as stuck, and a turn costs some microseconds.
+pub const BETWEEN_TURNS: Duration = Duration::from_secs(5);
 
 /// Asks for looks at hosts; clones share one schedule.
 #[derive(Debug, Clone, Default)]
@@ -47,15 +48,39 @@ impl Waker {
     }
 }
 
+/// What is told, and how often at least, that the loop turns.
+#[derive(Debug)]
+pub struct Heartbeat<T> {
+    /// Called at each turn, by the loop itself: what it says cannot go on while the loop hangs.
+    pub turned: T,
+    /// The longest time between two turns.
+    pub every: Duration,
+}
+
+impl Heartbeat<fn()> {
+    /// One that nobody listens to.
+    pub fn unheard() -> Self {
+        Self {
+            turned: || (),
+            every: BETWEEN_TURNS,
+        }
+    }
+}
+
 /// Runs `pass` for each host that is due until `shutdown`; passes that run then are dropped.
 ///
 /// A pass returns when its host is to be looked at again, or `None` if never (it left the fleet).
 /// Dropping a pass is safe at any instant: an activation goes on by itself on its host, and the
 /// next start finds it again.
-pub async fn run<P, F>(waker: &Waker, pass: P, shutdown: impl Future<Output = ()>)
-where
+pub async fn run<P, F, T>(
+    waker: &Waker,
+    pass: P,
+    mut heartbeat: Heartbeat<T>,
+    shutdown: impl Future<Output = ()>,
+) where
     P: Fn(HostName) -> F,
     F: Future<Output = Option<Duration>> + Send + 'static,
+    T: FnMut(),
 {
     let mut running: JoinSet<Option<Duration>> = JoinSet::new();
     let mut hosts = std::collections::HashMap::new();
@@ -65,10 +90,12 @@ where
             let handle = running.spawn(pass(host.clone()));
             hosts.insert(handle.id(), host);
         }
+        (heartbeat.turned)();
+        let turn = Instant::now() + heartbeat.every;
         let next = waker
             .schedule()
             .next_due()
-            .unwrap_or_else(|| Instant::now() + NOTHING_DUE);
+            .map_or(turn, |due| due.min(turn));
         tokio::select! {
             () = &mut shutdown => return,
             () = waker.knocked.notified() => {}
@@ -93,6 +120,7 @@ where
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use tokio::sync::mpsc;
 
@@ -124,6 +152,7 @@ mod tests {
                         Some(Duration::from_secs(interval))
                     }
                 },
+                Heartbeat::unheard(),
                 std::future::pending(),
             )
             .await;
@@ -177,5 +206,47 @@ mod tests {
             next(&mut began).await,
             ("a".into(), 13 + AFTER_PANIC.as_secs())
         );
+    }
+
+    /// Starts a loop without hosts that counts its turns.
+    fn start_counting(every: Duration) -> (Waker, Arc<AtomicU32>) {
+        let (waker, turns) = (Waker::default(), Arc::new(AtomicU32::new(0)));
+        let (for_runner, counted) = (waker.clone(), Arc::clone(&turns));
+        tokio::spawn(async move {
+            let heartbeat = Heartbeat {
+                turned: || {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                },
+                every,
+            };
+            let never = |_| std::future::pending();
+            run(&for_runner, never, heartbeat, std::future::pending()).await;
+        });
+        (waker, turns)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_loop_turns_every_few_seconds_though_nothing_is_due() {
+        let (waker, turns) = start_counting(BETWEEN_TURNS);
+        waker.wake_at(&host("a"), Instant::now() + Duration::from_secs(7200));
+        tokio::time::sleep(Duration::from_secs(3601)).await;
+        let turns = turns.load(Ordering::SeqCst);
+        assert!((720..=725).contains(&turns), "{turns} turns in an hour");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_loop_that_cannot_take_hosts_from_the_queue_does_not_turn() {
+        const EVERY: Duration = Duration::from_millis(1);
+        let (waker, turns) = start_counting(EVERY);
+        while turns.load(Ordering::SeqCst) < 3 {
+            tokio::time::sleep(EVERY).await;
+        }
+        let queue = waker.schedule();
+        let before = turns.load(Ordering::SeqCst);
+        // What counts by itself would count fifty more; the loop had at most one turn under way.
+        std::thread::sleep(50 * EVERY);
+        let after = turns.load(Ordering::SeqCst);
+        drop(queue);
+        assert!(after <= before + 1, "{before} turns, then {after}");
     }
 }

@@ -17,8 +17,9 @@ use crate::http::client::{Client, ClientError, Events};
 use crate::lock::{StateLock, lock};
 use crate::pass::pass;
 use crate::plan::plan;
+use crate::runner::{self, Heartbeat};
 use crate::world::World;
-use crate::{logging, progress, requests, runner};
+use crate::{logging, progress, requests};
 
 /// Who carries a command out.
 pub enum Backend {
@@ -134,7 +135,8 @@ impl Backend {
                             }
                         }
                     };
-                    runner::run(&world.waker, one_pass, stopped.cancelled_owned()).await;
+                    let unheard = Heartbeat::unheard();
+                    runner::run(&world.waker, one_pass, unheard, stopped.cancelled_owned()).await;
                 });
                 Ok(Progress::Alone {
                     events: events.boxed(),

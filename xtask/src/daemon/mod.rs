@@ -45,6 +45,8 @@ pub const SECRET: &str = "test-bed-secret";
 pub struct Daemon {
     /// What the next start, or [`Daemon::rewrite_config`], puts into `reconcile.toml`.
     pub config: Config,
+    /// The `reconcile` that runs; the one that was built with the test unless a test sets another.
+    pub program: PathBuf,
     claim: Claim,
     child: Option<Child>,
 }
@@ -56,7 +58,7 @@ impl Daemon {
     /// seconds came from a delivery.
     ///
     /// # Errors
-    /// When ports or files cannot be had.
+    /// When ports or files cannot be had, or there is no binary.
     pub fn prepare(forge: &Forge, repository: &Repository, hosts: &[&Host]) -> Result<Self> {
         let claim = Claim::new()?;
         let folder = claim.directory();
@@ -101,6 +103,7 @@ impl Daemon {
         };
         Ok(Self {
             config,
+            program: binary("reconcile")?,
             claim,
             child: None,
         })
@@ -130,7 +133,7 @@ impl Daemon {
     /// Writes the config and starts the daemon, without waiting for anything.
     ///
     /// # Errors
-    /// When it runs already, or there is no binary.
+    /// When it runs already, or does not start.
     pub fn launch(&mut self) -> Result<()> {
         ensure!(self.child.is_none(), "the daemon runs already");
         self.rewrite_config()?;
@@ -138,13 +141,12 @@ impl Daemon {
             .create(true)
             .append(true)
             .open(self.log_file())?;
-        let program = binary("reconcile")?;
         let mut words = self
             .config
             .through
             .iter()
             .map(PathBuf::from)
-            .chain([program]);
+            .chain([self.program.clone()]);
         let first = words.next().context("a command without a program")?;
         let mut command = undisturbed(&first);
         command.args(words);
@@ -284,22 +286,20 @@ impl Daemon {
     /// Runs `reconcile` with arguments and this daemon's config.
     ///
     /// # Errors
-    /// When there is no binary. How the command ends is in the answer.
+    /// When it cannot be started. How the command ends is in the answer.
     pub fn cli(&self, arguments: &[&str]) -> Result<Output> {
-        finish(&mut self.command(arguments)?)
+        finish(&mut self.command(arguments))
     }
 
     /// `reconcile` with arguments and this daemon's config, for a test to run its own way.
-    ///
-    /// # Errors
-    /// When there is no binary.
-    pub fn command(&self, arguments: &[&str]) -> Result<Command> {
-        let mut command = self.reconcile()?;
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.reconcile();
         command
             .args(arguments)
             .arg("--config")
             .arg(self.config_file());
-        Ok(command)
+        command
     }
 
     /// Runs `reconcile` with arguments and `--json`, and reads what it says.
@@ -385,8 +385,8 @@ impl Daemon {
         self.claim.directory().join("daemon.log")
     }
 
-    fn reconcile(&self) -> Result<Command> {
-        Ok(undisturbed(&binary("reconcile")?))
+    fn reconcile(&self) -> Command {
+        undisturbed(&self.program)
     }
 }
 

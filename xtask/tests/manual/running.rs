@@ -21,7 +21,7 @@ impl Running {
     pub fn start(stage: &Stage, name: &str, arguments: &[&str]) -> Result<Self> {
         let out = stage.daemon.directory().join(name);
         let file = fs::File::create(&out)?;
-        let mut command = stage.daemon.command(arguments)?;
+        let mut command = stage.daemon.command(arguments);
         let child = command
             .stdin(Stdio::null())
             .stderr(file.try_clone()?)
@@ -33,7 +33,7 @@ impl Running {
     /// Starts it with nobody at the other end of its standard output and standard error.
     pub fn deaf(stage: &Stage, arguments: &[&str]) -> Result<Self> {
         let (out, err) = (io::pipe()?.1, io::pipe()?.1);
-        let mut command = stage.daemon.command(arguments)?;
+        let mut command = stage.daemon.command(arguments);
         command.stdin(Stdio::null()).stdout(out).stderr(err);
         Ok(Self {
             child: command.spawn()?,

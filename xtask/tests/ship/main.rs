@@ -5,6 +5,7 @@
     reason = "helpers of tests; clippy only excepts the tests themselves"
 )]
 
+mod notify;
 #[path = "../push/scene.rs"]
 #[allow(dead_code, reason = "shared with other stories, which use more of it")]
 mod scene;
