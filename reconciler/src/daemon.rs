@@ -22,8 +22,10 @@ use crate::config::{
 use crate::doorbell::Bell;
 use crate::http::{control, operator};
 use crate::lock::{LockError, lock};
+use crate::metrics::ConfigChange;
 use crate::pass::pass;
 use crate::repository::{self, words};
+use crate::room;
 use crate::runner::{self, Heartbeat};
 use crate::service_manager::{self, ServiceManager};
 use crate::status;
@@ -108,6 +110,7 @@ pub async fn serve(
     ));
     tasks.spawn(upkeep(Arc::clone(&world), stop.clone()));
     tasks.spawn(collecting::look_after(Arc::clone(&world), stop.clone()));
+    tasks.spawn(room::watch(Arc::clone(&world), stop.clone()));
     for host in config.hosts.keys() {
         if let Ok(status) = status::of_host(&world.store, host, &config.hosts[host]).await {
             world.metrics.show_host(&status);
@@ -286,7 +289,7 @@ async fn take_up_changes(
                 reload_secrets(&world, bell.as_deref());
             }
             Change::Refused(mistakes) => {
-                world.metrics.config_changed("refused");
+                world.metrics.config_changed(ConfigChange::Refused);
                 tracing::error!(
                     "the changed config is refused and the old one stays in force:\n{mistakes}"
                 );
@@ -318,14 +321,14 @@ fn reload(world: &Arc<World>, loaded: &Loaded) {
     let before = world.setup();
     let after = &loaded.config;
     if let Err(error) = world.take_up(Arc::clone(after)) {
-        world.metrics.config_changed("refused");
+        world.metrics.config_changed(ConfigChange::Refused);
         tracing::error!(
             error = words(&error),
             "the changed config cannot be used and the old one stays in force"
         );
         return;
     }
-    world.metrics.config_changed("reloaded");
+    world.metrics.config_changed(ConfigChange::Reloaded);
     let needs_restart = before
         .config
         .webhook

@@ -12,7 +12,7 @@
 //!   nobody wants any more. All work on the [`world`].
 //! - Persons: [`requests`], [`rollback`] and [`plan`], the same through the [`http`] control socket and alone;
 //!   [`api`] is their words; [`cli`] their command line.
-//! - Around it: [`config`], [`metrics`], [`status`], [`daemon`], [`service_manager`].
+//! - Around it: [`config`], [`metrics`], [`room`], [`status`], [`daemon`], [`service_manager`].
 
 pub mod activation;
 pub mod api;
@@ -48,6 +48,7 @@ pub mod remember;
 pub mod repository;
 pub mod requests;
 pub mod rollback;
+pub mod room;
 pub mod runner;
 pub mod schedule;
 pub mod service_manager;

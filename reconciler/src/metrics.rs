@@ -1,7 +1,10 @@
 //! What Prometheus reads. A series of a host that left the fleet goes away with it.
 
 mod host;
+mod labels;
 mod store;
+
+pub use labels::{ConfigChange, Phase, Polled};
 
 use std::time::Duration;
 
@@ -10,11 +13,12 @@ use desired_state::{Collection, HostName};
 use jiff::Timestamp;
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::api::HostStatus;
+use crate::room::Room;
 use host::HostMetrics;
 pub use store::CONTROLLER;
 use store::StoreMetrics;
@@ -23,36 +27,6 @@ use store::StoreMetrics;
 const UP_TO_AN_HOUR: [f64; 13] = [
     0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 30.0, 60.0, 300.0, 900.0, 1800.0, 3600.0,
 ];
-
-/// A part of the way from a push to a switched host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// Fetching the repository.
-    Fetch,
-    /// Evaluating the flake.
-    Evaluate,
-    /// Asking the host what it runs.
-    Observe,
-    /// Building the system.
-    Build,
-    /// Copying it.
-    Copy,
-    /// Activating it and reading back.
-    Activate,
-}
-
-impl Phase {
-    fn label(self) -> &'static str {
-        match self {
-            Self::Fetch => "fetch",
-            Self::Evaluate => "evaluate",
-            Self::Observe => "observe",
-            Self::Build => "build",
-            Self::Copy => "copy",
-            Self::Activate => "activate",
-        }
-    }
-}
 
 /// All that we export.
 #[derive(Debug)]
@@ -70,6 +44,9 @@ pub struct Metrics {
     polls: IntCounterVec,
     missed_deliveries: IntCounter,
     config_reloads: IntCounterVec,
+    config_is_taken_up: IntGauge,
+    state_free: IntGauge,
+    state_size: IntGauge,
     loop_last_turn: Gauge,
 }
 
@@ -110,7 +87,7 @@ impl Metrics {
                 option_env!("RECONCILE_COMMIT").unwrap_or("unknown"),
             ])
             .set(1);
-        Ok(Self {
+        let metrics = Self {
             host: HostMetrics::new(&registry)?,
             store: StoreMetrics::new(&registry)?,
             deployments: register(
@@ -208,6 +185,27 @@ impl Metrics {
                     &["result"],
                 ),
             )?,
+            config_is_taken_up: register(
+                &registry,
+                IntGauge::new(
+                    "reconcile_config_last_reload_successful",
+                    "1 while the config file as it is now is in force; 0 while it is refused.",
+                ),
+            )?,
+            state_free: register(
+                &registry,
+                IntGauge::new(
+                    "reconcile_state_free_bytes",
+                    "What is free on the disk where the state is.",
+                ),
+            )?,
+            state_size: register(
+                &registry,
+                IntGauge::new(
+                    "reconcile_state_size_bytes",
+                    "What the state directory takes there.",
+                ),
+            )?,
             loop_last_turn: register(
                 &registry,
                 Gauge::new(
@@ -216,7 +214,25 @@ impl Metrics {
                 ),
             )?,
             registry,
-        })
+        };
+        metrics.begin();
+        Ok(metrics)
+    }
+
+    /// Shows every series whose labels are known beforehand: of one that begins with its first event,
+    /// `increase()` does not see that event.
+    fn begin(&self) {
+        for result in Polled::ALL {
+            self.polls.with_label_values(&[result.label()]);
+        }
+        for change in ConfigChange::ALL {
+            self.config_reloads.with_label_values(&[change.label()]);
+        }
+        for phase in Phase::ALL {
+            self.phases.with_label_values(&[phase.label()]);
+        }
+        // What we started with is in force.
+        self.config_is_taken_up.set(1);
     }
 
     /// The exposition text, format 0.0.4.
@@ -298,9 +314,9 @@ impl Metrics {
         self.last_delivery.set(seconds(at));
     }
 
-    /// Counts a fetch: `found`, `nothing` or `failed`.
-    pub fn polled(&self, result: &str) {
-        self.polls.with_label_values(&[result]).inc();
+    /// Counts a fetch.
+    pub fn polled(&self, result: Polled) {
+        self.polls.with_label_values(&[result.label()]).inc();
     }
 
     /// Counts commits that no delivery announced.
@@ -308,9 +324,20 @@ impl Metrics {
         self.missed_deliveries.inc_by(how_many);
     }
 
-    /// Counts a change of the config file: `reloaded` or `refused`.
-    pub fn config_changed(&self, result: &str) {
-        self.config_reloads.with_label_values(&[result]).inc();
+    /// Counts a change of the config file, and shows whether the file is in force.
+    pub fn config_changed(&self, change: ConfigChange) {
+        self.config_reloads
+            .with_label_values(&[change.label()])
+            .inc();
+        self.config_is_taken_up
+            .set(i64::from(change == ConfigChange::Reloaded));
+    }
+
+    /// Shows the room that the state takes and has.
+    pub fn state_takes(&self, room: Room) {
+        let whole = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.state_free.set(whole(room.free));
+        self.state_size.set(whole(room.size));
     }
 
     /// Records when the loop turned.
@@ -328,89 +355,4 @@ fn seconds(at: Timestamp) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use deploy::Action;
-
-    use super::*;
-
-    fn status(host: &str) -> HostStatus {
-        HostStatus {
-            host: host.parse().unwrap(),
-            repository: "infra-team/infra".parse().unwrap(),
-            branch: "main".parse().unwrap(),
-            branch_state: None,
-            policy: "enforce".into(),
-            action: Action::Switch,
-            desired_revision: Some("a".repeat(40).parse().unwrap()),
-            desired_toplevel: None,
-            running_toplevel: None,
-            drift: None,
-            drifted_since: None,
-            quarantine: None,
-            waits: None,
-            waits_until: None,
-            outcome: None,
-            outcome_at: None,
-            consecutive_failures: 0,
-            next_attempt: None,
-            last_seen: None,
-            unreachable: None,
-            overdue_since: None,
-            last_converged: None,
-            failed_units: Vec::new(),
-            reboot_required: Vec::new(),
-            reboot: None,
-            reboot_waits: None,
-            store: crate::api::StoreStatus {
-                free_bytes: Some(7),
-                last_collection: None,
-            },
-            suspended: None,
-            pinned_by: None,
-            pinned_branch: None,
-        }
-    }
-
-    fn text(metrics: &Metrics) -> String {
-        String::from_utf8(metrics.text().unwrap()).unwrap()
-    }
-
-    #[test]
-    fn every_series_of_a_host_that_left_the_fleet_goes_away() {
-        let metrics = Metrics::new().unwrap();
-        let gone = status("gone");
-        metrics.show_host(&gone);
-        metrics.show_host(&status("stays"));
-        metrics.deployment_ended(&gone.host, "switch", &Outcome::Converged);
-        metrics.reboot_ended(&gone.host, &Outcome::Rebooted);
-        let collection = Collection {
-            began_at: Timestamp::UNIX_EPOCH,
-            ended_at: Timestamp::UNIX_EPOCH,
-            result: desired_state::CollectionResult::Done,
-            freed: 1,
-            detail: String::new(),
-        };
-        metrics.collection_ended("gone", &collection);
-        assert!(text(&metrics).contains("host=\"gone\""));
-        assert!(text(&metrics).contains("store=\"gone\""));
-        metrics.forget_host(&gone.host);
-        assert!(!text(&metrics).contains("\"gone\""));
-        assert!(text(&metrics).contains("host=\"stays\""));
-    }
-
-    #[test]
-    fn a_host_has_one_info_series_at_a_time() {
-        let metrics = Metrics::new().unwrap();
-        let mut host = status("cyt-pi");
-        metrics.show_host(&host);
-        host.desired_revision = Some("b".repeat(40).parse().unwrap());
-        metrics.show_host(&host);
-        let lines = text(&metrics);
-        let infos: Vec<&str> = lines
-            .lines()
-            .filter(|line| line.starts_with("reconcile_host_info{"))
-            .collect();
-        assert_eq!(infos.len(), 1, "{infos:?}");
-        assert!(infos[0].contains("bbbb"), "{infos:?}");
-    }
-}
+mod tests;

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::config::{Config, ForcedPush, HostConfig};
 use crate::follow::{Occasion, Tip, follow};
-use crate::metrics::Phase;
+use crate::metrics::{Phase, Polled};
 use crate::world::{Repository, World};
 
 /// Between two looks at one repository: a flood of replayed deliveries costs a fetch a second.
@@ -162,13 +162,13 @@ pub async fn look(
     let fetched = repository.mirror.fetch().await;
     world.metrics.phase_took(Phase::Fetch, began.elapsed());
     let fetched = fetched.map_err(|source| {
-        world.metrics.polled("failed");
+        world.metrics.polled(Polled::Failed);
         mirror_error(source)
     })?;
     world.metrics.polled(if fetched.changed.is_empty() {
-        "nothing"
+        Polled::Nothing
     } else {
-        "found"
+        Polled::Found
     });
     if fetched.recloned {
         tracing::warn!(repository = %repository.name, "the mirror was damaged and has been cloned again");

@@ -1,5 +1,7 @@
 //! The gauges of each host.
 
+use std::collections::HashMap;
+
 use deploy::RebootReason;
 use desired_state::HostName;
 use jiff::Timestamp;
@@ -27,6 +29,8 @@ pub(super) struct HostMetrics {
     reboot_required: IntGaugeVec,
     reboot_failed: IntGaugeVec,
     failed_units: IntGaugeVec,
+    outcome: IntGaugeVec,
+    waits_until: GaugeVec,
 }
 
 impl HostMetrics {
@@ -110,6 +114,15 @@ impl HostMetrics {
                 "systemd units that are failed on the host.",
                 &["host"],
             )?,
+            outcome: whole(
+                "reconcile_host_outcome",
+                "Always 1; the label says how the last attempt for what is wanted ended. Absent before the first.",
+                &["host", "outcome"],
+            )?,
+            waits_until: real(
+                "reconcile_host_waits_until_timestamp_seconds",
+                "When the window opens that the host waits for; 0 if it waits for none.",
+            )?,
         })
     }
 
@@ -159,17 +172,30 @@ impl HostMetrics {
                 .with_label_values(&[host, reason.label()])
                 .set(flag(status.reboot_required.contains(&reason)));
         }
-        remove_series(&self.info, host);
+        self.waits_until
+            .with_label_values(&[host])
+            .set(time(status.waits_until));
+        match &status.outcome {
+            Some(outcome) => show_only(
+                &self.outcome,
+                &HashMap::from([("host", host), ("outcome", outcome.label())]),
+            ),
+            None => remove_series(&self.outcome, host),
+        }
         let text = |value: Option<String>| value.unwrap_or_default();
-        self.info
-            .with_label_values(&[
-                host,
-                status.branch.as_ref(),
-                &text(status.desired_revision.as_ref().map(ToString::to_string)),
-                &text(status.running_toplevel.as_ref().map(ToString::to_string)),
-                &text(status.desired_toplevel.as_ref().map(ToString::to_string)),
-            ])
-            .set(1);
+        let revision = text(status.desired_revision.as_ref().map(ToString::to_string));
+        let running = text(status.running_toplevel.as_ref().map(ToString::to_string));
+        let desired = text(status.desired_toplevel.as_ref().map(ToString::to_string));
+        show_only(
+            &self.info,
+            &HashMap::from([
+                ("host", host),
+                ("branch", status.branch.as_ref()),
+                ("desired_revision", revision.as_str()),
+                ("running_toplevel", running.as_str()),
+                ("desired_toplevel", desired.as_str()),
+            ]),
+        );
     }
 
     pub(super) fn forget(&self, host: &HostName) {
@@ -185,6 +211,7 @@ impl HostMetrics {
             &self.reboot_required,
             &self.reboot_failed,
             &self.failed_units,
+            &self.outcome,
         ];
         for gauge in whole {
             remove_series(gauge, host);
@@ -194,6 +221,7 @@ impl HostMetrics {
             &self.last_seen,
             &self.last_converged,
             &self.next_attempt,
+            &self.waits_until,
         ] {
             // Absent already is as good.
             let _ = gauge.remove_label_values(&[host]);
@@ -208,14 +236,31 @@ pub(super) fn remove_series<B: MetricVecBuilder>(metrics: &MetricVec<B>, host: &
 
 /// Removes the series with this value of a label, whatever the others are.
 pub(super) fn remove_where<B: MetricVecBuilder>(metrics: &MetricVec<B>, name: &str, value: &str) {
+    remove_all_but(metrics, (name, value), None);
+}
+
+/// Sets the one series that a host has in these metrics to 1. One that stays is never away in between:
+/// a scrape at that instant would end an alert.
+fn show_only(metrics: &IntGaugeVec, labels: &HashMap<&str, &str>) {
+    if let Some(host) = labels.get("host") {
+        remove_all_but(metrics, ("host", host), Some(labels));
+    }
+    metrics.with(labels).set(1);
+}
+
+fn remove_all_but<B: MetricVecBuilder>(
+    metrics: &MetricVec<B>,
+    (name, value): (&str, &str),
+    kept: Option<&HashMap<&str, &str>>,
+) {
     for family in metrics.collect() {
         for metric in family.get_metric() {
-            let labels: std::collections::HashMap<&str, &str> = metric
+            let labels: HashMap<&str, &str> = metric
                 .get_label()
                 .iter()
                 .map(|label| (label.name(), label.value()))
                 .collect();
-            if labels.get(name) == Some(&value) {
+            if labels.get(name) == Some(&value) && Some(&labels) != kept {
                 // Gone already is as good.
                 let _ = metrics.remove(&labels);
             }

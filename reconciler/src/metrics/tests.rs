@@ -1,0 +1,134 @@
+use deploy::Action;
+
+use super::*;
+
+fn status(host: &str) -> HostStatus {
+    HostStatus {
+        host: host.parse().unwrap(),
+        repository: "infra-team/infra".parse().unwrap(),
+        branch: "main".parse().unwrap(),
+        branch_state: None,
+        policy: "enforce".into(),
+        action: Action::Switch,
+        desired_revision: Some("a".repeat(40).parse().unwrap()),
+        desired_toplevel: None,
+        running_toplevel: None,
+        drift: None,
+        drifted_since: None,
+        quarantine: None,
+        waits: None,
+        waits_until: None,
+        outcome: None,
+        outcome_at: None,
+        consecutive_failures: 0,
+        next_attempt: None,
+        last_seen: None,
+        unreachable: None,
+        overdue_since: None,
+        last_converged: None,
+        failed_units: Vec::new(),
+        reboot_required: Vec::new(),
+        reboot: None,
+        reboot_waits: None,
+        store: crate::api::StoreStatus {
+            free_bytes: Some(7),
+            last_collection: None,
+        },
+        suspended: None,
+        pinned_by: None,
+        pinned_branch: None,
+    }
+}
+
+fn text(metrics: &Metrics) -> String {
+    String::from_utf8(metrics.text().unwrap()).unwrap()
+}
+
+#[test]
+fn every_series_of_a_host_that_left_the_fleet_goes_away() {
+    let metrics = Metrics::new().unwrap();
+    let gone = status("gone");
+    metrics.show_host(&gone);
+    metrics.show_host(&status("stays"));
+    metrics.deployment_ended(&gone.host, "switch", &Outcome::Converged);
+    metrics.reboot_ended(&gone.host, &Outcome::Rebooted);
+    let collection = Collection {
+        began_at: Timestamp::UNIX_EPOCH,
+        ended_at: Timestamp::UNIX_EPOCH,
+        result: desired_state::CollectionResult::Done,
+        freed: 1,
+        detail: String::new(),
+    };
+    metrics.collection_ended("gone", &collection);
+    assert!(text(&metrics).contains("host=\"gone\""));
+    assert!(text(&metrics).contains("store=\"gone\""));
+    metrics.forget_host(&gone.host);
+    assert!(!text(&metrics).contains("\"gone\""));
+    assert!(text(&metrics).contains("host=\"stays\""));
+}
+
+#[test]
+fn a_host_has_one_info_series_at_a_time() {
+    let metrics = Metrics::new().unwrap();
+    let mut host = status("cyt-pi");
+    metrics.show_host(&host);
+    host.desired_revision = Some("b".repeat(40).parse().unwrap());
+    metrics.show_host(&host);
+    let lines = text(&metrics);
+    let infos: Vec<&str> = lines
+        .lines()
+        .filter(|line| line.starts_with("reconcile_host_info{"))
+        .collect();
+    assert_eq!(infos.len(), 1, "{infos:?}");
+    assert!(infos[0].contains("bbbb"), "{infos:?}");
+}
+
+#[test]
+fn a_host_has_the_outcome_of_its_last_attempt_and_no_other() {
+    let metrics = Metrics::new().unwrap();
+    let mut host = status("cyt-pi");
+    let outcomes = |metrics: &Metrics| -> Vec<String> {
+        let lines = text(metrics);
+        let ours = lines
+            .lines()
+            .filter(|line| line.starts_with("reconcile_host_outcome{"));
+        ours.map(ToOwned::to_owned).collect()
+    };
+    metrics.show_host(&host);
+    assert!(outcomes(&metrics).is_empty());
+    for outcome in [Outcome::Built, Outcome::Converged] {
+        let label = outcome.label();
+        host.outcome = Some(outcome);
+        metrics.show_host(&host);
+        metrics.show_host(&host);
+        let line = format!("reconcile_host_outcome{{host=\"cyt-pi\",outcome=\"{label}\"}} 1");
+        assert_eq!(outcomes(&metrics), [line]);
+    }
+    host.outcome = None;
+    metrics.show_host(&host);
+    assert!(outcomes(&metrics).is_empty());
+}
+
+#[test]
+fn a_refused_config_shows_until_a_good_one_is_taken_up() {
+    const NAME: &str = "reconcile_config_last_reload_successful";
+    let metrics = Metrics::new().unwrap();
+    assert!(text(&metrics).contains(&format!("{NAME} 1\n")));
+    metrics.config_changed(ConfigChange::Refused);
+    assert!(text(&metrics).contains(&format!("{NAME} 0\n")));
+    metrics.config_changed(ConfigChange::Reloaded);
+    assert!(text(&metrics).contains(&format!("{NAME} 1\n")));
+}
+
+#[test]
+fn a_counter_whose_labels_are_known_begins_at_zero() {
+    let lines = text(&Metrics::new().unwrap());
+    for series in [
+        "reconcile_polls_total{result=\"failed\"} 0\n",
+        "reconcile_config_reloads_total{result=\"refused\"} 0\n",
+        "reconcile_phase_duration_seconds_count{phase=\"activate\"} 0\n",
+        "reconcile_missed_deliveries_total 0\n",
+    ] {
+        assert!(lines.contains(series), "no {series} in\n{lines}");
+    }
+}
