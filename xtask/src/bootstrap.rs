@@ -1,6 +1,7 @@
 //! What this machine needs before hosts can run on it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -30,7 +31,13 @@ const PROGRAMS: &[(&str, &str)] = &[
 ];
 
 /// What only the long suite runs besides.
-const LONG_PROGRAMS: &[(&str, &str)] = &[];
+const LONG_PROGRAMS: &[(&str, &str)] = &[("prometheus", "prometheus"), ("promtool", "prometheus")];
+
+/// Services that come with those packages. Tests run the programs by themselves.
+const SERVICES: &[(&str, &str)] = &[("prometheus", "prometheus.service")];
+
+/// What Debian's packages ask before they start a service (invoke-rc.d(8)).
+const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// What has no program to look for: a file tells.
 const FILES: &[(&str, &str)] = &[("/usr/include/openssl/ssl.h", "libssl-dev")];
@@ -61,7 +68,8 @@ fn provide(programs: &[(&str, &'static str)]) -> Result<()> {
     require_root()?;
     let missing = missing_packages(programs);
     if !missing.is_empty() {
-        install(&missing)?;
+        without_services(|| install(&missing))?;
+        leave_disabled(&missing);
         let still = missing_packages(programs);
         if !still.is_empty() {
             bail!("apt-get installed nothing that gives {}", still.join(" "));
@@ -148,6 +156,30 @@ fn install(packages: &[&str]) -> Result<()> {
             .args(packages))?;
     }
     Ok(())
+}
+
+/// Lets no package start a service meanwhile: a port that a service takes is one that a test of somebody's misses.
+fn without_services(install: impl FnOnce() -> Result<()>) -> Result<()> {
+    let is_theirs = Path::new(POLICY).exists();
+    if !is_theirs {
+        fs::write(POLICY, "#!/bin/sh\nexit 101\n")?;
+        fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755))?;
+    }
+    let installed = install();
+    if !is_theirs {
+        fs::remove_file(POLICY)?;
+    }
+    installed
+}
+
+/// Nor at the next boot, where it is we who have brought the package.
+fn leave_disabled(packages: &[&str]) {
+    for (package, unit) in SERVICES {
+        if packages.contains(package) {
+            // Where there is no systemctl, there is nobody to start it either.
+            let _ = finish(Command::new("systemctl").args(["disable", unit]));
+        }
+    }
 }
 
 /// Lets Nix work as root without build users and without a cache that cannot be reached.

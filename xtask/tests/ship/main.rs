@@ -5,8 +5,12 @@
     reason = "helpers of tests; clippy only excepts the tests themselves"
 )]
 
+mod dashboards;
 mod notify;
 #[path = "../push/scene.rs"]
 #[allow(dead_code, reason = "shared with other stories, which use more of it")]
 mod scene;
+#[path = "../drift/settled.rs"]
+#[allow(dead_code, reason = "shared with other stories, which use more of it")]
+mod settled;
 mod store;
