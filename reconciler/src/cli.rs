@@ -66,7 +66,7 @@ enum Command {
     /// Ends a pin: the hosts follow their branches again
     Unpin(hold::HostsArguments),
     /// Reads the config whole, asks each repository's server, and reports every mistake
-    Check,
+    Check(check::CheckArguments),
     /// Writes a completion script for a shell to standard output
     Completions {
         /// The shell
@@ -108,8 +108,8 @@ async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     }
     let environment = config::environment(std::env::vars_os());
     let file = config::locate(arguments.config.as_deref(), &environment)?;
-    if let Some(Command::Check) = arguments.command {
-        return check::run(&file, &environment).await;
+    if let Some(Command::Check(check)) = &arguments.command {
+        return check::run(&file, &environment, check).await;
     }
     let loaded = load(&file, &environment)?;
     if arguments.command.is_some() && arguments.now.is_asked_for() {
@@ -125,7 +125,7 @@ async fn run(arguments: Arguments) -> Result<Exit, CliError> {
         Some(Command::Suspend(hold)) => hold::suspend(&loaded, hold).await,
         Some(Command::Resume(hold)) => hold::resume(&loaded, hold).await,
         Some(Command::Unpin(hold)) => hold::unpin(&loaded, hold).await,
-        Some(Command::Check | Command::Completions { .. }) => Ok(Exit::Done),
+        Some(Command::Check(_) | Command::Completions { .. }) => Ok(Exit::Done),
         None if arguments.now.is_asked_for() => reconcile::run(&loaded, arguments.now).await,
         None => Err(CliError::NothingAsked),
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use clap::Args;
 use desired_state::HostName;
 use desired_state::RepositoryName;
 use futures::future::join_all;
@@ -19,9 +20,21 @@ use crate::world::Repository;
 /// A server that does not answer for so long is not waited for: that is no mistake of the config.
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads the config whole, and the files that it names, and asks each repository's server; reports
-/// every mistake at once.
-pub async fn run(file: &Path, environment: &Environment) -> Result<Exit, CliError> {
+/// The options of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    /// Ask no server: look at the config and its files alone
+    #[arg(long)]
+    offline: bool,
+}
+
+/// Reads the config whole, and the files that it names, and asks each repository's server unless it
+/// is told not to; reports every mistake at once.
+pub async fn run(
+    file: &Path,
+    environment: &Environment,
+    arguments: &CheckArguments,
+) -> Result<Exit, CliError> {
     let loaded = config::load(file, environment)?;
     let warnings = config::check(&loaded)?;
     for warning in warnings.iter() {
@@ -31,6 +44,7 @@ pub async fn run(file: &Path, environment: &Environment) -> Result<Exit, CliErro
     let asked = config
         .repositories
         .iter()
+        .filter(|_| !arguments.offline)
         .map(|(name, repository)| ask(name, repository, config));
     if join_all(asked).await.contains(&Answer::Refused) {
         return Ok(Exit::Usage);
