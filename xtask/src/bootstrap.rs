@@ -31,7 +31,12 @@ const PROGRAMS: &[(&str, &str)] = &[
 ];
 
 /// What only the long suite runs besides.
-const LONG_PROGRAMS: &[(&str, &str)] = &[("prometheus", "prometheus"), ("promtool", "prometheus")];
+const LONG_PROGRAMS: &[(&str, &str)] = &[
+    ("go", "golang-go"),
+    ("pip3", "python3-pip"),
+    ("prometheus", "prometheus"),
+    ("promtool", "prometheus"),
+];
 
 /// Services that come with those packages. Tests run the programs by themselves.
 const SERVICES: &[(&str, &str)] = &[("prometheus", "prometheus.service")];

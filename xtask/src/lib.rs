@@ -38,7 +38,7 @@
 //! - [`forge`]: repositories, webhooks, deliveries that are sent, lost, repeated; git over SSH with a deploy key.
 //! - [`daemon`]: `reconcile serve`, its config, metrics, log and command line.
 //! - [`proxy`]: distance. [`wait`]: waiting for conditions. [`claim`]: why nothing is left behind.
-//! - [`bootstrap`], [`workspace`], [`chores`]: what `cargo xtask` does.
+//! - [`tools`]: programs that Debian does not have. [`bootstrap`], [`workspace`], [`chores`]: what `cargo xtask` does.
 //!
 //! # Rules
 //!
@@ -57,5 +57,6 @@ pub mod forge;
 pub mod http;
 pub mod process;
 pub mod proxy;
+pub mod tools;
 pub mod wait;
 pub mod workspace;

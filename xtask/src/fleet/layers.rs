@@ -193,7 +193,11 @@ pub(crate) fn write(path: &Path, mode: u32, text: &str) -> Result<()> {
 }
 
 /// A folder that a recipe makes, made under another name first so that a half-made one is never taken for it.
-fn cached(kind: &str, recipe: &[u8], make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+pub(crate) fn cached(
+    kind: &str,
+    recipe: &[u8],
+    make: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
     let hash = hex::encode(Sha256::digest(recipe));
     let place = Path::new(CACHE).join(format!("{kind}-{}", &hash[..16]));
     let made = place.join("root");
@@ -206,7 +210,7 @@ fn cached(kind: &str, recipe: &[u8], make: impl FnOnce(&Path) -> Result<()>) -> 
     }
     fs::create_dir_all(&place)?;
     let unfinished = place.join("unfinished");
-    make(&unfinished).with_context(|| format!("cannot make the hosts' {kind} layer"))?;
+    make(&unfinished).with_context(|| format!("cannot make {kind} for the cache"))?;
     fs::rename(&unfinished, &made)?;
     Ok(made)
 }
