@@ -5,6 +5,7 @@
     reason = "helpers of tests; clippy only excepts the tests themselves"
 )]
 
+mod chart;
 mod dashboards;
 mod notify;
 #[path = "../push/scene.rs"]
