@@ -6,6 +6,7 @@
 )]
 
 mod chart;
+mod controller;
 mod dashboards;
 mod notify;
 #[path = "../push/scene.rs"]
@@ -15,3 +16,4 @@ mod scene;
 #[allow(dead_code, reason = "shared with other stories, which use more of it")]
 mod settled;
 mod store;
+mod systemd;
