@@ -15,5 +15,6 @@ mod scene;
 #[path = "../drift/settled.rs"]
 #[allow(dead_code, reason = "shared with other stories, which use more of it")]
 mod settled;
+mod ssh;
 mod store;
 mod systemd;
