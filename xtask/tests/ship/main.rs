@@ -8,6 +8,7 @@
 mod chart;
 mod controller;
 mod dashboards;
+mod nix;
 mod notify;
 #[path = "../push/scene.rs"]
 #[allow(dead_code, reason = "shared with other stories, which use more of it")]
