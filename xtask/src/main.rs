@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use xtask::chores::bench::{self, Measuring};
 use xtask::chores::demo::{self, Afterwards};
 use xtask::chores::test::{self, Suite};
-use xtask::chores::{hosts, star};
+use xtask::chores::{deb, hosts, star};
 use xtask::forge::{self, RECEIVE_CHORE};
 use xtask::{bootstrap, claim, workspace};
 
@@ -45,6 +45,8 @@ enum Chore {
         /// Their names; without any, all four.
         names: Vec<String>,
     },
+    /// Make the Debian package, into target/debian.
+    Deb,
     /// Install what the test bed needs (Debian, as root).
     Bootstrap,
     /// Check who depends on whom.
@@ -78,6 +80,18 @@ fn complain(error: &anyhow::Error) {
     eprintln!("error: {error:#}");
 }
 
+/// The files that were made, one a line.
+#[expect(
+    clippy::print_stdout,
+    reason = "a chore talks to the person who started it"
+)]
+fn show(files: &[PathBuf]) -> Result<()> {
+    for file in files {
+        println!("{}", file.display());
+    }
+    Ok(())
+}
+
 fn run() -> Result<()> {
     match Arguments::parse().chore {
         Chore::Test { full } => test::test(if full { Suite::Full } else { Suite::Usual }),
@@ -92,6 +106,7 @@ fn run() -> Result<()> {
             Measuring::Release
         }),
         Chore::Hosts { names } => hosts::hosts(&names),
+        Chore::Deb => show(&[deb::deb()?]),
         Chore::Bootstrap => bootstrap::bootstrap(),
         Chore::Star => star::check(&workspace::root()),
         Chore::Sweep => claim::sweep_leftovers(),

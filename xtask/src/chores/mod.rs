@@ -1,7 +1,9 @@
 //! What `cargo xtask` does.
 
 pub mod bench;
+pub mod deb;
 pub mod demo;
 pub mod hosts;
 pub mod star;
 pub mod test;
+mod tools;

@@ -161,7 +161,7 @@ impl<'a> Controller<'a> {
 impl Drop for Controller<'_> {
     fn drop(&mut self) {
         let _ = self.host.try_console(&format!(
-            "systemctl disable --now reconcile.service; rm -rf {} /etc/systemd/system/reconcile.service.d /etc/reconcile \
+            "systemctl disable --now reconcile.service; dpkg --purge reconcile; rm -rf {} /etc/systemd/system/reconcile.service.d /etc/reconcile \
              /srv/infra.git /var/lib/reconcile; userdel reconcile; systemctl daemon-reload; systemctl reset-failed",
             FILES.join(" ")
         ));

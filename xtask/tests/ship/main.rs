@@ -8,6 +8,7 @@
 mod chart;
 mod controller;
 mod dashboards;
+mod debian;
 mod nix;
 mod notify;
 #[path = "../push/scene.rs"]
