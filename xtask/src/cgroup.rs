@@ -34,7 +34,7 @@ pub(crate) fn make(name: &str) -> Result<Vec<PathBuf>> {
 
 /// Removes the groups whose names are meant. Nothing may run in them any more.
 pub(crate) fn remove_all(is_meant: impl Fn(&str) -> bool) -> Result<()> {
-    for hierarchy in hierarchies() {
+    for hierarchy in all_hierarchies()? {
         for group in children(&hierarchy)? {
             let name = group.file_name().and_then(|name| name.to_str());
             if name.is_some_and(&is_meant) {
@@ -56,6 +56,17 @@ fn hierarchies() -> impl Iterator<Item = PathBuf> {
         .iter()
         .map(PathBuf::from)
         .filter(|folder| folder.join("cgroup.procs").exists())
+}
+
+/// Also those that systemd does not look at: with cgroup v1, a container engine makes groups in one for each controller.
+fn all_hierarchies() -> Result<Vec<PathBuf>> {
+    let top = Path::new(HIERARCHIES[0]);
+    if top.join("cgroup.procs").exists() {
+        return Ok(vec![top.to_path_buf()]);
+    }
+    let mut mounted = children(top)?;
+    mounted.retain(|folder| folder.join("cgroup.procs").exists());
+    Ok(mounted)
 }
 
 /// Removes a group with those in it, the innermost first: rmdir(2) is the only way.

@@ -69,12 +69,17 @@ const FILES: &[(&str, u32, &str)] = &[
 /// # Errors
 /// When a layer has to be made and cannot be.
 pub fn layers() -> Result<Vec<PathBuf>> {
-    fs::create_dir_all(CACHE).with_context(|| format!("cannot make {CACHE}"))?;
-    let lock = fs::File::create(Path::new(CACHE).join("lock"))?;
-    let _lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
+    let _lock = lock("")?;
     let debian = debian()?;
     let settings = settings(&debian)?;
     Ok(vec![settings, debian])
+}
+
+/// One at a time makes layers for one purpose.
+fn lock(purpose: &str) -> Result<Flock<fs::File>> {
+    fs::create_dir_all(CACHE).with_context(|| format!("cannot make {CACHE}"))?;
+    let lock = fs::File::create(Path::new(CACHE).join(format!("lock{purpose}")))?;
+    Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| errno.into())
 }
 
 /// The toplevel that every host has at first, as the settings layer recorded it.
@@ -118,18 +123,27 @@ pub fn mount(layers: &[PathBuf], upper: &Path, work: &Path, root: &Path) -> Resu
 fn debian() -> Result<PathBuf> {
     let recipe = format!("{SUITE} {}", PACKAGES.join(","));
     cached("debian", recipe.as_bytes(), |root| {
-        process::run(
-            Command::new("mmdebstrap")
-                .args([
-                    "--variant=essential",
-                    &format!("--include={}", PACKAGES.join(",")),
-                    SUITE,
-                ])
-                .arg(root)
-                .arg(mirror()?),
-        )?;
-        Ok(())
+        let packages = format!("--include={}", PACKAGES.join(","));
+        debootstrap(&["--variant=essential", &packages], root)
     })
+}
+
+/// A Debian of the hosts' release for something else, made once as options of mmdebstrap say.
+pub(crate) fn debian_with(kind: &str, options: &[&str]) -> Result<PathBuf> {
+    let _lock = lock(kind)?;
+    let recipe = format!("{SUITE} {}", options.join(" "));
+    cached(kind, recipe.as_bytes(), |root| debootstrap(options, root))
+}
+
+fn debootstrap(options: &[&str], root: &Path) -> Result<()> {
+    process::run(
+        Command::new("mmdebstrap")
+            .args(options)
+            .arg(SUITE)
+            .arg(root)
+            .arg(mirror()?),
+    )
+    .map(drop)
 }
 
 /// Users, units and the first toplevel.
