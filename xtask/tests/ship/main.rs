@@ -9,6 +9,8 @@ mod chart;
 mod controller;
 mod dashboards;
 mod debian;
+mod entrypoint;
+mod image;
 mod nix;
 mod notify;
 #[path = "../push/scene.rs"]
