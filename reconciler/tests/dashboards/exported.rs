@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use deploy::{Outcome, RollbackReason};
+use desired_state::{Collection, CollectionResult};
 use reconciler::api::HostStatus;
-use reconciler::metrics::{ConfigChange, Metrics, Phase, Polled};
+use reconciler::metrics::{CONTROLLER, ConfigChange, Metrics, Phase, Polled};
 use reconciler::room::Room;
 use serde_json::json;
 
@@ -122,6 +123,15 @@ pub fn exported() -> Exported {
     metrics.config_changed(ConfigChange::Reloaded);
     metrics.state_takes(Room { free: 2, size: 1 });
     metrics.loop_turned(now);
+    metrics.show_free(1);
+    let collection = Collection {
+        began_at: now,
+        ended_at: now,
+        result: CollectionResult::Done,
+        freed: 1,
+        detail: String::new(),
+    };
+    metrics.collection_ended(CONTROLLER, &collection);
     read(&String::from_utf8(metrics.text().unwrap()).unwrap())
 }
 

@@ -11,10 +11,11 @@ use super::ALERTS;
 use super::prometheus::{Prometheus, SOON};
 
 /// What a person waits for for hours, made seconds. The rest of each rule is as it is shipped.
-const SHORTER: [(&str, &str); 4] = [
+const SHORTER: [(&str, &str); 5] = [
     ("> 3600", "> 3"),
     ("> 120", "> 0"),
     (">= 3", ">= 1"),
+    ("< 2 * 1024 * 1024 * 1024", "< 1e18"),
     ("1024 * 1024 * 1024", "1e18"),
 ];
 

@@ -97,6 +97,7 @@ fn every_query_gives_data_once_what_it_tells_of_has_happened() -> Result<()> {
     fails(&mut teller)?;
     is_away(&mut teller)?;
     reboots(&mut teller)?;
+    collects_garbage(&mut teller)?;
     git_and_gitea_fail(&mut teller)?;
     the_daemon_fails(&mut teller)?;
     teller.questions.all_are_answered()
@@ -206,6 +207,23 @@ fn reboots(teller: &mut Teller) -> Result<()> {
     wait_until_in_sync(&teller.scene, BATTERED, &revision)?;
     teller.resolves("ReconcileRebootFailed", Some(BATTERED))?;
     teller.resolves("ReconcileRebootRequired", Some(BATTERED))
+}
+
+/// A host whose store is cleaned.
+fn collects_garbage(teller: &mut Teller) -> Result<()> {
+    let before = teller.scene.daemon.config.tail.clone();
+    let table = format!("\n[hosts.\"{QUIET}\".store]\ncollect_every = \"1h\"\n");
+    teller.scene.daemon.config.tail.push_str(&table);
+    teller.scene.daemon.rewrite_config()?;
+    let labels = [("store", QUIET), ("result", "done")];
+    let name = "reconcile_store_collections_total";
+    teller
+        .scene
+        .daemon
+        .wait_for_metric(name, &labels, SOON, |count| count > 0.0)?;
+    teller.scene.daemon.config.tail = before;
+    teller.scene.daemon.rewrite_config()?;
+    teller.ask()
 }
 
 /// Deliveries with another secret, lost ones, and a repository that cannot be fetched.
