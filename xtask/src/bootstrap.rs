@@ -32,6 +32,7 @@ const PROGRAMS: &[(&str, &str)] = &[
 
 /// What only the long suite runs besides.
 const LONG_PROGRAMS: &[(&str, &str)] = &[
+    ("arch-test", "arch-test"),
     ("dpkg-deb", "dpkg"),
     ("go", "golang-go"),
     ("pip3", "python3-pip"),

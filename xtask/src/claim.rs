@@ -18,9 +18,8 @@ use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::cgroup;
-use crate::process;
 use crate::wait::wait_until;
+use crate::{cgroup, emulation, process};
 
 /// Where claims live: a disk and not `/tmp`, because hosts keep their stores over a power cut there.
 pub const CLAIMS: &str = "/var/tmp/reconcile-testbed";
@@ -205,6 +204,7 @@ fn sweep(number: u8) -> Result<()> {
         let _ = process::finish(Command::new("ip").args(["link", "delete", &link]))?;
     }
     unmount_under(&folder)?;
+    emulation::release(&folder)?;
     remove(&folder)
 }
 

@@ -35,8 +35,14 @@ const TEMPLATE: &[(&str, &str)] = &[
 pub struct System {
     /// Told apart by this: the marker unit writes it when it starts.
     pub version: String,
-    /// What it says that it runs on; the test bed builds it here whatever it says, as a cross build is.
+    /// What it says that it runs on, whatever it was built on, as a cross build is.
     pub platform: String,
+    /// What builds it, as Nix names it: this machine, unless another is said.
+    pub built_for: String,
+    /// A static busybox for that platform. It then is the builder and all that it runs, as nixpkgs' tools are: no
+    /// program of the machine that builds has a part in it, and the system's file `testbed/built-by` has its name and
+    /// architecture.
+    pub busybox: Option<PathBuf>,
     /// A kernel other than the booted one needs a reboot.
     pub kernel: String,
     /// The kernel's parameters; others than the booted ones need a reboot.
@@ -158,6 +164,8 @@ impl System {
         Self {
             version: version.to_owned(),
             platform: format!("{}-linux", std::env::consts::ARCH),
+            built_for: format!("{}-linux", std::env::consts::ARCH),
+            busybox: None,
             kernel: "6.12.30".to_owned(),
             kernel_params: "quiet loglevel=4".to_owned(),
             inhibitors: "{}".to_owned(),
@@ -183,6 +191,10 @@ impl System {
             }
             Source::BuildsSlowly(seconds) => format!("sleep {seconds}"),
         };
+        let build = match self.busybox {
+            Some(_) => format!("mkdir -p $out/testbed; uname -nm > $out/testbed/built-by; {build}"),
+            None => build,
+        };
         let version = match self.source {
             Source::DoesNotEvaluate => "throw \"this system does not evaluate\"".to_owned(),
             _ => quoted(&self.version),
@@ -190,7 +202,7 @@ impl System {
         format!(
             "{{\n  system = {};\n  platform = {};\n  version = {version};\n  kernel = {};\n  kernelParams = {};\n  inhibitors = {};\n  \
              initInterface = {};\n  megabytes = {};\n  build = {};\n}}\n",
-            quoted(&format!("{}-linux", std::env::consts::ARCH)),
+            quoted(&self.built_for),
             quoted(&self.platform),
             quoted(&self.kernel),
             quoted(&self.kernel_params),
@@ -250,6 +262,14 @@ pub fn write_host(folder: &Path, name: &str, system: &System) -> Result<()> {
     fs::create_dir_all(&host)?;
     fs::write(host.join("default.nix"), system.nix())?;
     fs::write(host.join("behaviour"), system.behaviour())?;
+    let tools = host.join("tools");
+    if let Some(busybox) = &system.busybox {
+        fs::create_dir_all(&tools)?;
+        fs::copy(busybox, tools.join("busybox"))
+            .with_context(|| format!("cannot copy {}", busybox.display()))?;
+    } else if tools.exists() {
+        fs::remove_dir_all(tools)?;
+    }
     Ok(())
 }
 
@@ -277,25 +297,40 @@ pub fn texts(folder: &Path) -> Result<Vec<String>> {
         .collect()
 }
 
+/// The store path that a host's toplevel has, or would have if it were built.
+///
+/// # Errors
+/// When it does not evaluate.
+pub fn evaluate(flake: &str, host: &str) -> Result<String> {
+    process::run(
+        Command::new("nix")
+            .args(["eval", "--offline", "--raw"])
+            .arg(format!("{}.outPath", attribute(flake, host))),
+    )
+}
+
 /// Builds a host's toplevel; gives its store path.
 ///
 /// # Errors
 /// When it does not evaluate or build.
 pub fn build(flake: &str, host: &str) -> Result<String> {
-    let attribute = format!("{flake}#nixosConfigurations.\"{host}\".config.system.build.toplevel");
     // Nix 2.8 has no --print-out-paths.
     let text = process::run(Command::new("nix").args([
         "build",
         "--offline",
         "--no-link",
         "--json",
-        &attribute,
+        &attribute(flake, host),
     ]))?;
     let built: serde_json::Value = serde_json::from_str(&text)?;
     Ok(built[0]["outputs"]["out"]
         .as_str()
         .context("nix build named no output")?
         .to_owned())
+}
+
+fn attribute(flake: &str, host: &str) -> String {
+    format!("{flake}#nixosConfigurations.\"{host}\".config.system.build.toplevel")
 }
 
 /// A Nix string.

@@ -37,7 +37,7 @@
 //! - [`flake`]: the systems that they run, and every way in which one can misbehave.
 //! - [`forge`]: repositories, webhooks, deliveries that are sent, lost, repeated; git over SSH with a deploy key.
 //! - [`daemon`]: `reconcile serve`, its config, metrics, log and command line.
-//! - [`engine`]: a Docker engine, for the image.
+//! - [`emulation`]: hosts of another architecture. [`engine`]: a Docker engine, for the image.
 //! - [`proxy`]: distance. [`wait`]: waiting for conditions. [`claim`]: why nothing is left behind.
 //! - [`tools`]: programs that Debian does not have. [`bootstrap`], [`workspace`], [`chores`]: what `cargo xtask` does.
 //!
@@ -52,6 +52,7 @@ mod cgroup;
 pub mod chores;
 pub mod claim;
 pub mod daemon;
+pub mod emulation;
 pub mod engine;
 pub mod flake;
 pub mod fleet;

@@ -47,6 +47,8 @@ pub struct Daemon {
     pub config: Config,
     /// The `reconcile` that runs; the one that was built with the test unless a test sets another.
     pub program: PathBuf,
+    /// Further variables of everything that is started as `reconcile`, as a unit's `Environment=` sets them.
+    pub environment: Vec<(String, String)>,
     claim: Claim,
     child: Option<Child>,
 }
@@ -104,6 +106,7 @@ impl Daemon {
         Ok(Self {
             config,
             program: binary("reconcile")?,
+            environment: Vec::new(),
             claim,
             child: None,
         })
@@ -149,7 +152,7 @@ impl Daemon {
             .chain([self.program.clone()]);
         let first = words.next().context("a command without a program")?;
         let mut command = undisturbed(&first);
-        command.args(words);
+        command.args(words).envs(self.environment.iter().cloned());
         command.arg("serve").arg("--config").arg(self.config_file());
         // Ctrl-C at the terminal is for the owner, who then cleans up in order.
         command
@@ -386,7 +389,9 @@ impl Daemon {
     }
 
     fn reconcile(&self) -> Command {
-        undisturbed(&self.program)
+        let mut command = undisturbed(&self.program);
+        command.envs(self.environment.iter().cloned());
+        command
     }
 }
 

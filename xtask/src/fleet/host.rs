@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
+use super::architecture::Architecture;
 use super::machine::{Machine, STAYS_OFF};
 use super::network::Cable;
 use crate::process::{self, said};
@@ -44,6 +45,8 @@ pub struct Host {
     pub ssh_config: PathBuf,
     /// The toplevel that it is made with and reset to.
     pub base_toplevel: String,
+    /// What its programs are built for.
+    pub architecture: Architecture,
 }
 
 impl Host {
@@ -262,11 +265,11 @@ impl Host {
     /// Waits until root can log in.
     ///
     /// # Errors
-    /// When nobody can for half a minute.
+    /// When nobody can for half a minute, or as much longer as emulation takes.
     pub fn wait_for_login(&self) -> Result<()> {
         wait_until(
             &format!("a login on {}", self.name),
-            LOGIN,
+            LOGIN * self.architecture.patience(),
             || self.ssh("true"),
             |_| true,
         )
@@ -300,6 +303,7 @@ impl Host {
             claim,
             directory: &self.directory,
             namespace: &self.cable.namespace,
+            architecture: self.architecture,
         }
     }
 }

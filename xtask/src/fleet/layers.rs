@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
 use sha2::{Digest, Sha256};
 
+use super::architecture::Architecture;
 use crate::flake::{self, System};
 use crate::{claim, process};
 
@@ -64,15 +65,36 @@ const FILES: &[(&str, u32, &str)] = &[
     ),
 ];
 
-/// The layers under every host, the topmost first, as overlayfs's `lowerdir` wants them.
+/// The layers under every host of an architecture, the topmost first, as overlayfs's `lowerdir` wants them. What is
+/// foreign here needs [`crate::emulation`].
 ///
 /// # Errors
 /// When a layer has to be made and cannot be.
-pub fn layers() -> Result<Vec<PathBuf>> {
-    let _lock = lock("")?;
-    let debian = debian()?;
-    let settings = settings(&debian)?;
+pub fn layers(architecture: Architecture) -> Result<Vec<PathBuf>> {
+    // One for each: a foreign layer takes minutes, which nobody else is to wait for.
+    let _lock = lock(architecture.debian().unwrap_or_default())?;
+    let debian = debian(architecture)?;
+    let settings = settings(architecture, &debian)?;
     Ok(vec![settings, debian])
+}
+
+/// QEMU's emulator of aarch64: that of the hosts' release, for systemd needs more than older ones can (pidfds of new
+/// processes, since QEMU 8).
+///
+/// # Errors
+/// When it cannot be fetched.
+pub(crate) fn emulator() -> Result<PathBuf> {
+    const EMULATOR: &str = "qemu-aarch64";
+    let _lock = lock("-emulator")?;
+    let folder = cached("emulator", SUITE.as_bytes(), |folder| {
+        let tree = folder.with_extension("tree");
+        debootstrap(&["--variant=extract", "--include=qemu-user"], &tree)?;
+        // It is one static file, of a package that has one for each architecture.
+        fs::create_dir(folder)?;
+        fs::copy(tree.join("usr/bin").join(EMULATOR), folder.join(EMULATOR))?;
+        Ok(fs::remove_dir_all(tree)?)
+    })?;
+    Ok(folder.join(EMULATOR))
 }
 
 /// One at a time makes layers for one purpose.
@@ -120,11 +142,20 @@ pub fn mount(layers: &[PathBuf], upper: &Path, work: &Path, root: &Path) -> Resu
 }
 
 /// A plain Debian with [`PACKAGES`].
-fn debian() -> Result<PathBuf> {
-    let recipe = format!("{SUITE} {}", PACKAGES.join(","));
+fn debian(architecture: Architecture) -> Result<PathBuf> {
+    let packages = [PACKAGES, architecture.packages()].concat().join(",");
+    let mut recipe = format!("{SUITE} {packages}");
+    let mut options = vec![
+        "--variant=essential".to_owned(),
+        format!("--include={packages}"),
+    ];
+    if let Some(name) = architecture.debian() {
+        recipe.push_str(&format!(" {name}"));
+        options.push(format!("--architectures={name}"));
+    }
     cached("debian", recipe.as_bytes(), |root| {
-        let packages = format!("--include={}", PACKAGES.join(","));
-        debootstrap(&["--variant=essential", &packages], root)
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        debootstrap(&options, root)
     })
 }
 
@@ -147,13 +178,22 @@ fn debootstrap(options: &[&str], root: &Path) -> Result<()> {
 }
 
 /// Users, units and the first toplevel.
-fn settings(debian: &Path) -> Result<PathBuf> {
+fn settings(architecture: Architecture, debian: &Path) -> Result<PathBuf> {
     let flake = tempfile::tempdir()?;
     flake::write_template(flake.path())?;
-    flake::write_host(flake.path(), "base", &System::new("base"))?;
+    let base = System {
+        built_for: architecture.platform(),
+        platform: architecture.platform(),
+        ..System::new("base")
+    };
+    flake::write_host(flake.path(), "base", &base)?;
     let mut recipe = debian.display().to_string().into_bytes();
     for (path, mode, text) in FILES {
         recipe.extend_from_slice(format!("{path} {mode} {text}").as_bytes());
+    }
+    recipe.extend_from_slice(architecture.nix_conf().as_bytes());
+    for (path, text) in architecture.files() {
+        recipe.extend_from_slice(format!("{path} {text}").as_bytes());
     }
     for text in flake::texts(flake.path())? {
         recipe.extend_from_slice(text.as_bytes());
@@ -161,7 +201,7 @@ fn settings(debian: &Path) -> Result<PathBuf> {
     cached("settings", &recipe, |upper| {
         let (root, work) = (upper.with_extension("root"), upper.with_extension("work"));
         mount(&[debian.to_path_buf()], upper, &work, &root)?;
-        let made = prepare(&root, flake.path());
+        let made = prepare(architecture, &root, flake.path());
         claim::unmount_under(&root)?;
         fs::remove_dir_all(&work)?;
         fs::remove_dir(&root)?;
@@ -169,11 +209,17 @@ fn settings(debian: &Path) -> Result<PathBuf> {
     })
 }
 
-fn prepare(root: &Path, flake: &Path) -> Result<()> {
+fn prepare(architecture: Architecture, root: &Path, flake: &Path) -> Result<()> {
     fs::create_dir_all(root.join("etc/testbed"))?;
     for (path, mode, text) in FILES {
         write(&root.join(path), *mode, text)?;
     }
+    for (path, text) in architecture.files() {
+        write(&root.join(path), 0o644, text)?;
+    }
+    let nix_conf = root.join("etc/nix/nix.conf");
+    let text = fs::read_to_string(&nix_conf)? + architecture.nix_conf();
+    write(&nix_conf, 0o644, &text)?;
     process::run(
         Command::new("cp")
             .args(["-rT"])

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use super::architecture::Architecture;
 use crate::cgroup;
 use crate::claim::{empty_namespace, processes_in, record_process};
 use crate::process::{self, finish, said, tail};
@@ -71,6 +72,7 @@ pub(super) struct Machine<'a> {
     /// The host's own folder in it.
     pub directory: &'a Path,
     pub namespace: &'a str,
+    pub architecture: Architecture,
 }
 
 impl Machine<'_> {
@@ -163,7 +165,7 @@ impl Machine<'_> {
 
     fn wait_until_booted(&self) -> Result<()> {
         let what = format!("{} to boot", self.name);
-        wait_for(&what, BOOT, || {
+        wait_for(&what, BOOT * self.architecture.patience(), || {
             let output = self.console("systemctl is-system-running")?;
             let state = String::from_utf8_lossy(&output.stdout).trim().to_owned();
             // A degraded host is a host: some toplevels that tests boot are meant to have failed units.

@@ -4,6 +4,7 @@
 //! power cut. Whoever [`Fleet::boot`]s a fleet owns it: it is gone when the owner is, however that ends. Others
 //! [`Fleet::attach`] by the file that the owner wrote, or [`Fleet::obtain`] what is there.
 
+mod architecture;
 mod distance;
 mod host;
 mod keys;
@@ -21,6 +22,7 @@ use std::thread;
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
+pub use architecture::Architecture;
 pub use distance::Distance;
 pub use host::{Activation, Host, Lease, count_begun, read_offline};
 pub use keys::generate as generate_key;
@@ -74,11 +76,22 @@ impl Fleet {
     /// # Errors
     /// When this machine lacks something ([`crate::bootstrap`]) or a host does not boot.
     pub fn boot(names: &[&str]) -> Result<Self> {
+        Self::boot_as(Architecture::Native, names)
+    }
+
+    /// The same with hosts of an architecture, which are emulated where it is not this machine's own.
+    ///
+    /// # Errors
+    /// As [`Fleet::boot`], and when this machine cannot emulate.
+    pub fn boot_as(architecture: Architecture, names: &[&str]) -> Result<Self> {
         crate::bootstrap::require_root()?;
         crate::bootstrap::raise_limits()?;
-        let layers = layers::layers()?;
         let claim = Claim::new()?;
         let directory = claim.directory();
+        if architecture != Architecture::Native {
+            crate::emulation::provide(&directory)?;
+        }
+        let layers = layers::layers(architecture)?;
         let keys = keys::make(&directory)?;
         let bridge = network::make_bridge(claim.number())?;
         let hosts: Vec<Host> = thread::scope(|scope| {
@@ -92,6 +105,7 @@ impl Fleet {
                         bridge: &bridge,
                         keys: &keys,
                         layers: &layers,
+                        architecture,
                     };
                     scope.spawn(move || plan.boot())
                 })
@@ -225,6 +239,7 @@ struct Plan<'a> {
     bridge: &'a str,
     keys: &'a keys::Keys,
     layers: &'a [PathBuf],
+    architecture: Architecture,
 }
 
 impl Plan<'_> {
@@ -263,6 +278,7 @@ impl Plan<'_> {
             leader: None,
             ssh_config: self.keys.ssh_config.clone(),
             base_toplevel: layers::base_toplevel(self.layers)?,
+            architecture: self.architecture,
         };
         host.power_on()?;
         Ok(Host {

@@ -157,8 +157,19 @@ impl Repository {
     /// # Errors
     /// When it does not build.
     pub fn toplevel(&self, host: &str, revision: &str) -> Result<String> {
-        let flake = format!("git+file://{}?rev={revision}", self.work().display());
-        flake::build(&flake, host)
+        flake::build(&self.flake(revision), host)
+    }
+
+    /// The same, not built: for what this machine cannot build, or is not to.
+    ///
+    /// # Errors
+    /// When it does not evaluate.
+    pub fn evaluated(&self, host: &str, revision: &str) -> Result<String> {
+        flake::evaluate(&self.flake(revision), host)
+    }
+
+    fn flake(&self, revision: &str) -> String {
+        format!("git+file://{}?rev={revision}", self.work().display())
     }
 
     /// Adds a webhook.

@@ -3,17 +3,35 @@
 { name, folder }:
 let
   host = import folder;
+  # Where the host's folder has a busybox of the platform, that does all the work: nothing of the machine that builds.
+  tools = folder + "/tools";
+  busybox = "${builtins.path { name = "tools"; path = tools; }}/busybox";
+  own = {
+    builder = "/bin/sh";
+    arguments = [ ];
+    begin = "";
+  };
+  carried = {
+    builder = busybox;
+    arguments = [ "sh" ];
+    begin = ''
+      $builder mkdir tools
+      $builder --install -s tools
+      PATH=$PWD/tools
+    '';
+  };
+  by = if builtins.pathExists tools then carried else own;
   part =
     name: script: attributes:
     derivation (
       {
         inherit name;
         inherit (host) system;
-        builder = "/bin/sh";
+        inherit (by) builder;
         PATH = "/usr/bin:/bin";
-        args = [
+        args = by.arguments ++ [
           "-euc"
-          script
+          (by.begin + script)
         ];
       }
       // attributes

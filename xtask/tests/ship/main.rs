@@ -5,6 +5,7 @@
     reason = "helpers of tests; clippy only excepts the tests themselves"
 )]
 
+mod aarch64;
 mod chart;
 mod controller;
 mod dashboards;
