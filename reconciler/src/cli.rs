@@ -4,6 +4,8 @@ mod back;
 mod backend;
 mod check;
 mod exit;
+#[cfg(test)]
+mod guides;
 mod hold;
 mod output;
 mod past;
