@@ -1,5 +1,5 @@
 //! What README and the guides tell people is true: the program understands every command line and every piece of a
-//! config in them, and the list of guides has them all.
+//! config in them, no link leads nowhere, and the list of guides has them all.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -226,6 +226,24 @@ fn every_guide_is_listed() {
             name == "README.md" || list.contains(&format!("]({name})")),
             "docs/README.md does not list {name}"
         );
+    }
+}
+
+#[test]
+fn no_link_leads_nowhere() {
+    for (file, page) in pages() {
+        for link in page.split("](").skip(1) {
+            let Some((target, _)) = link.split_once(')') else {
+                continue;
+            };
+            let path = target.split('#').next().unwrap_or_default();
+            let is_elsewhere = path.contains("://") || path.is_empty();
+            assert!(
+                is_elsewhere || file.parent().unwrap().join(path).exists(),
+                "{} links to {target}, which does not exist",
+                file.display()
+            );
+        }
     }
 }
 
