@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -16,6 +17,18 @@ const TAIL_BYTES: usize = 4_000;
 
 /// How long a killed process may take to be gone; the kernel has to tear down a container's namespaces.
 pub(crate) const GONE: Duration = Duration::from_secs(20);
+
+/// A `reconcile` without what would set keys of its configuration: a test's own surroundings must not.
+#[must_use]
+pub fn undisturbed(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"RECONCILE_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
 
 /// Runs a command with no standard input and returns what it wrote to standard output.
 ///

@@ -6,7 +6,7 @@ mod metrics;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::claim::{Claim, record_process};
 use crate::fleet::Host;
 use crate::forge::{Forge, Hook, Repository, free_port};
 use crate::http::{self, Answer};
-use crate::process::{finish, said, tail};
+use crate::process::{finish, said, tail, undisturbed};
 use crate::wait::{Seen, wait_for, wait_until};
 use crate::workspace::binary;
 
@@ -393,17 +393,6 @@ impl Daemon {
         command.envs(self.environment.iter().cloned());
         command
     }
-}
-
-/// A program without what would set keys of its configuration: this test's own surroundings must not.
-fn undisturbed(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os() {
-        if name.as_encoded_bytes().starts_with(b"RECONCILE_") {
-            command.env_remove(name);
-        }
-    }
-    command
 }
 
 impl Drop for Daemon {

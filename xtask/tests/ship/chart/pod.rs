@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result};
-use xtask::process::{finish, run};
+use xtask::process::{finish, run, undisturbed};
 use xtask::workspace::binary;
 
 /// The user and the group that the chart's security context names.
@@ -176,7 +176,7 @@ impl Pod {
             // is then too busy to be run.
             run(Command::new("cp").arg(binary("reconcile")?).arg(&program))?;
         }
-        let mut command = Command::new(program);
+        let mut command = undisturbed(&program);
         command
             .args(["check", "--offline"])
             .uid(USER)
