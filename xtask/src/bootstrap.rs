@@ -35,9 +35,13 @@ const LONG_PROGRAMS: &[(&str, &str)] = &[
     ("arch-test", "arch-test"),
     ("dpkg-deb", "dpkg"),
     ("go", "golang-go"),
+    ("make", "make"),
+    ("perl", "perl"),
     ("pip3", "python3-pip"),
     ("prometheus", "prometheus"),
     ("promtool", "prometheus"),
+    ("qemu-aarch64-static", "qemu-user-static"),
+    ("readelf", "binutils"),
 ];
 
 /// Services that come with those packages. Tests run the programs by themselves.

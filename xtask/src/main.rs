@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum as _};
 use xtask::chores::bench::{self, Measuring};
 use xtask::chores::demo::{self, Afterwards};
+use xtask::chores::dist::{self, Machine};
 use xtask::chores::test::{self, Suite};
 use xtask::chores::{deb, hosts, star};
 use xtask::forge::{self, RECEIVE_CHORE};
@@ -47,6 +48,12 @@ enum Chore {
     },
     /// Make the Debian package, into target/debian.
     Deb,
+    /// Make programs that stand alone, into target/dist.
+    Dist {
+        /// For which machines; without any, for all.
+        #[arg(value_enum)]
+        machines: Vec<Machine>,
+    },
     /// Install what the test bed needs (Debian, as root).
     Bootstrap,
     /// Check who depends on whom.
@@ -107,6 +114,10 @@ fn run() -> Result<()> {
         }),
         Chore::Hosts { names } => hosts::hosts(&names),
         Chore::Deb => show(&[deb::deb()?]),
+        Chore::Dist { machines } if machines.is_empty() => {
+            show(&dist::dist(Machine::value_variants())?)
+        }
+        Chore::Dist { machines } => show(&dist::dist(&machines)?),
         Chore::Bootstrap => bootstrap::bootstrap(),
         Chore::Star => star::check(&workspace::root()),
         Chore::Sweep => claim::sweep_leftovers(),

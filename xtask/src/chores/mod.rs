@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod deb;
 pub mod demo;
+pub mod dist;
 pub mod hosts;
 pub mod star;
 pub mod test;

@@ -12,6 +12,9 @@ use crate::workspace::root;
 /// Makes Debian packages of crates.
 const CARGO_DEB: &str = "3.6.2";
 
+/// Builds crates with Zig's C compiler and linker, which come with it.
+const CARGO_ZIGBUILD: &str = "0.24.0";
+
 /// The program cargo-deb.
 ///
 /// # Errors
@@ -32,6 +35,23 @@ pub fn cargo_deb() -> Result<PathBuf> {
             .arg(folder()))?;
     }
     Ok(program)
+}
+
+/// The program cargo-zigbuild, and the compiler that it uses.
+///
+/// # Errors
+/// When pip cannot install them.
+pub fn cargo_zigbuild() -> Result<(PathBuf, PathBuf)> {
+    let place = folder().join("python");
+    let program = place.join("bin/cargo-zigbuild");
+    if !has(&program, CARGO_ZIGBUILD)? {
+        run(Command::new("pip3")
+            .args(["install", "--quiet", "--upgrade", "--target"])
+            .arg(&place)
+            .arg(format!("cargo-zigbuild=={CARGO_ZIGBUILD}"))
+            .arg("ziglang"))?;
+    }
+    Ok((program, place.join("ziglang/zig")))
 }
 
 fn folder() -> PathBuf {

@@ -6,6 +6,7 @@
 )]
 
 mod aarch64;
+mod alone;
 mod chart;
 mod controller;
 mod dashboards;
