@@ -290,6 +290,12 @@ fn a_host_that_requires_signatures_takes_ours_without_sudo_once_it_has_our_key()
     );
     scene.daemon.config.tail = format!("[store]\nsecret_key_file = \"{}\"\n", secret.display());
     scene.daemon.rewrite_config()?;
+    // A push that is heard before would still be copied by the user whom the host trusts.
+    let labels = [("result", "reloaded")];
+    let taken_up = |reloads| reloads > 0.5;
+    scene
+        .daemon
+        .wait_for_metric("reconcile_config_reloads_total", &labels, SOON, taken_up)?;
 
     let revision = scene.deploy("main", "signed")?;
     let status = scene.wait_for_status(&host.name, "the copy to be refused", |status| {
