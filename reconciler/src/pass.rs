@@ -1,5 +1,6 @@
 //! One pass over one host: wish, evaluate and observe, decide, deploy, remember.
 
+mod asked;
 mod facts;
 
 pub use facts::{Evaluation, Seen, Superseded, Unseen};
@@ -9,15 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deploy::{EvaluateError, Outcome, Transience};
-use desired_state::{BranchState, HostName, StoreError};
+use desired_state::{HostName, StoreError};
 use jiff::Timestamp;
 
-use crate::api::{Report, Step, Then, What};
+use crate::api::{Report, Step, What};
 use crate::attempt::Ended;
 use crate::brake;
 use crate::clock;
 use crate::config::HostConfig;
-use crate::decide::{Decision, Insistence, Situation, Why, decide};
+use crate::decide::{Decision, Situation, Why, decide};
 use crate::desired::{Desired, Standing, desired};
 use crate::memory::Memory;
 use crate::orders::Order;
@@ -32,6 +33,7 @@ use crate::{activation, collecting, deployment, rebooting};
 
 /// After the state could not be read or written.
 const AFTER_STORE_ERROR: Duration = Duration::from_secs(10);
+
 /// What a pass works with.
 #[derive(Debug)]
 pub struct Pass {
@@ -91,31 +93,6 @@ impl Pass {
             repository,
             order,
         })
-    }
-
-    fn insistence(&self, memory: &Memory) -> Insistence {
-        match &self.order {
-            // What they asked for has been tried: a failure is not tried twice for one asking.
-            Some(order) if !order.insistence.is_forced() && self.meanwhile(memory).is_some() => {
-                Insistence::None
-            }
-            Some(order) => order.insistence,
-            None => Insistence::None,
-        }
-    }
-
-    /// How strongly a person asked, whatever has come of it since.
-    pub fn asked(&self) -> Insistence {
-        let order = self.order.as_ref();
-        order.map_or(Insistence::None, |order| order.insistence)
-    }
-
-    /// What a person wants to follow, unless it has been done since they asked.
-    pub fn then(&self, memory: &Memory) -> Then {
-        match &self.order {
-            Some(order) if self.meanwhile(memory) != Some(Outcome::Rebooted) => order.then,
-            _ => Then::Nothing,
-        }
     }
 
     fn report(&self, decision: Decision) -> Report {
@@ -218,17 +195,6 @@ impl Pass {
         Ok((report, next))
     }
 
-    /// What became of the branch that the host follows, for a person who asks.
-    async fn branch_state(&self) -> Result<Option<BranchState>, StoreError> {
-        let store = &self.world.store;
-        if self.order.is_none() || store.pinned(&self.host).await?.is_some() {
-            return Ok(None);
-        }
-        let wish = store.wish(&self.host).await?;
-        let wish = wish.filter(|wish| wish.branch == self.config.branch);
-        Ok(wish.map(|wish| wish.branch_state))
-    }
-
     /// How long until the host is looked at again: its interval, or less where an attempt is due or
     /// its window opens before. An attempt that is due but held up, by a suspension say, does not
     /// hurry us.
@@ -262,14 +228,6 @@ impl Pass {
             }
             _ => interval,
         }
-    }
-
-    /// How an attempt for the same target ended between a person's asking and their order's turn:
-    /// it is what they asked for, and so the answer.
-    fn meanwhile(&self, memory: &Memory) -> Option<Outcome> {
-        let order = self.order.as_ref()?;
-        let outcome = memory.outcome.clone();
-        outcome.filter(|_| memory.outcome_at >= Some(order.at))
     }
 
     /// Looks, decides, and deploys if that is the decision. How an attempt ended is in the memory,

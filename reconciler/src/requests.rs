@@ -1,141 +1,28 @@
 //! What a person can ask for, carried out on the world: the same for a running daemon and for a
 //! command line that works alone.
 
+mod error;
+mod hold;
+
+pub use error::{Fault, RequestError};
+pub use hold::hold;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use desired_state::{
-    BranchName, Distrust, HistoryEntry, HistoryFilter, HostName, MirrorError, Pin, RepositoryName,
-    Revision, Store, StoreError, Suspension,
+    BranchName, HistoryEntry, HistoryFilter, HostName, MirrorError, Pin, RepositoryName, Revision,
 };
 
-use crate::api::{
-    Held, History, HistoryQuery, Hold, HoldRequest, Hosts, Instead, ReconcileRequest, Status, What,
-};
+use crate::api::{History, HistoryQuery, Hosts, Instead, ReconcileRequest, Status, What};
 use crate::clock;
 use crate::config::HostConfig;
-use crate::orders::{Order, TooManyOrders};
-use crate::repository::{LookError, Person, look, words};
-use crate::rollback::{self, RollbackError};
+use crate::orders::Order;
+use crate::repository::{Person, look, words};
+use crate::rollback;
 use crate::status;
 use crate::world::{Repository, Setup, World};
-
-/// A name in the history; longer is a mistake.
-const LONGEST_NAME: usize = 255;
-/// A reason in the history; longer belongs into an issue.
-const LONGEST_REASON: usize = 4096;
-
-/// Why a request was refused.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RequestError {
-    /// It names a host that is not of the fleet.
-    #[error("there is no host {host}{}", nearest.as_ref().map(|near| format!("; did you mean {near}?")).unwrap_or_default())]
-    UnknownHost {
-        /// The name.
-        host: HostName,
-        /// The most similar name of the fleet.
-        nearest: Option<HostName>,
-    },
-    /// It names no host.
-    #[error("no host is named; name one or more, or all")]
-    NoHost,
-    /// It lacks a reason.
-    #[error("a reason is needed, of at most {LONGEST_REASON} bytes: it is what others will read")]
-    NoReason,
-    /// It does not say who asks.
-    #[error("the name of who asks has to be 1 to {LONGEST_NAME} bytes long")]
-    NoName,
-    /// The branch does not exist.
-    #[error("{repository} has no branch {branch}")]
-    NoBranch {
-        /// Of which repository.
-        repository: RepositoryName,
-        /// Which branch.
-        branch: BranchName,
-    },
-    /// The commit is not known.
-    #[error("no commit of {repository} is meant")]
-    NoRevision {
-        /// Of which repository.
-        repository: RepositoryName,
-        /// Why.
-        #[source]
-        source: MirrorError,
-    },
-    /// The commit does not carry a signature that the repository wants.
-    #[error("commit {} of {repository} is not deployed: {distrust}", revision.short())]
-    Untrusted {
-        /// Of which repository.
-        repository: RepositoryName,
-        /// Which commit.
-        revision: Revision,
-        /// Why, and the mend.
-        distrust: Distrust,
-    },
-    /// There is nothing to go back to.
-    #[error(transparent)]
-    Rollback(#[from] RollbackError),
-    /// The repository could not be looked at.
-    #[error(transparent)]
-    Look(#[from] LookError),
-    /// The state could not be read or written.
-    #[error("cannot use the state")]
-    Store(#[from] StoreError),
-    /// The host has too many orders waiting.
-    #[error("{host}: {source}")]
-    TooManyOrders {
-        /// Which host.
-        host: HostName,
-        /// Why.
-        #[source]
-        source: TooManyOrders,
-    },
-}
-
-/// What is at fault when a request cannot be carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// The request makes no sense.
-    Askers,
-    /// A host has to be asked first, and does not answer.
-    Away,
-    /// There is no commit that may be deployed for it.
-    NothingToDeploy,
-    /// The state, or a repository's server.
-    Ours,
-}
-
-impl RequestError {
-    /// Whether the same request can succeed later.
-    pub fn is_worth_retrying(&self) -> bool {
-        match self {
-            Self::UnknownHost { .. }
-            | Self::NoHost
-            | Self::NoReason
-            | Self::NoName
-            | Self::NoBranch { .. }
-            | Self::NoRevision { .. } => false,
-            Self::Untrusted { distrust, .. } => distrust.is_worth_retrying(),
-            Self::Rollback(error) => error.is_worth_retrying(),
-            Self::Look(error) => error.is_worth_retrying(),
-            Self::Store(error) => error.is_worth_retrying(),
-            Self::TooManyOrders { .. } => true,
-        }
-    }
-
-    /// What is at fault.
-    pub fn fault(&self) -> Fault {
-        match self {
-            Self::Look(_) | Self::Store(_) | Self::Rollback(RollbackError::Store(_)) => Fault::Ours,
-            Self::Rollback(RollbackError::Unreachable { .. }) => Fault::Away,
-            Self::Rollback(RollbackError::NothingProven(_)) | Self::Untrusted { .. } => {
-                Fault::NothingToDeploy
-            }
-            _ => Fault::Askers,
-        }
-    }
-}
+use error::LONGEST_NAME;
 
 /// A person's order that waits for its turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -327,57 +214,6 @@ pub async fn history(world: &World, query: &HistoryQuery) -> Result<History, Req
     Ok(History { entries })
 }
 
-/// Suspends, resumes or unpins hosts.
-///
-/// # Errors
-/// When the request makes no sense, or the state cannot be written.
-pub async fn hold(world: &World, hold: Hold, request: &HoldRequest) -> Result<Held, RequestError> {
-    check_name(&request.by)?;
-    if hold.needs_a_reason() {
-        check_reason(&request.why)?;
-    }
-    let setup = world.setup();
-    let (mut changed, mut unchanged) = (Vec::new(), Vec::new());
-    for (host, _) in named(&setup, &request.hosts)? {
-        if hold_one(&world.store, hold, request, &host).await? {
-            tracing::info!(%host, ?hold, by = request.by, why = request.why, "a person's word");
-            world.waker.wake(&host);
-            changed.push(host);
-        } else {
-            unchanged.push(host);
-        }
-    }
-    world.wishes_changed();
-    Ok(Held { changed, unchanged })
-}
-
-/// Gives whether anything changed.
-async fn hold_one(
-    store: &Store,
-    hold: Hold,
-    request: &HoldRequest,
-    host: &HostName,
-) -> Result<bool, StoreError> {
-    let (by, why, now) = (&request.by, &request.why, clock::now());
-    match hold {
-        Hold::Suspend => {
-            let before = store.suspended(host).await?;
-            if before.is_some_and(|before| before.why == *why) {
-                return Ok(false);
-            }
-            let suspension = Suspension {
-                host: host.clone(),
-                why: why.clone(),
-                by: by.clone(),
-                since: now,
-            };
-            store.suspend(&suspension).await.map(|()| true)
-        }
-        Hold::Resume => Ok(store.resume(host, by, why, now).await?.is_some()),
-        Hold::Unpin => Ok(store.unpin(host, by, now).await?.is_some()),
-    }
-}
-
 /// The hosts that a request names, each once, with their tables of the config.
 pub fn named<'a>(
     setup: &'a Setup,
@@ -423,13 +259,6 @@ fn nearest<'a>(name: &HostName, fleet: impl Iterator<Item = &'a HostName>) -> Op
 fn check_name(name: &str) -> Result<(), RequestError> {
     if name.is_empty() || name.len() > LONGEST_NAME {
         return Err(RequestError::NoName);
-    }
-    Ok(())
-}
-
-fn check_reason(reason: &str) -> Result<(), RequestError> {
-    if reason.trim().is_empty() || reason.len() > LONGEST_REASON {
-        return Err(RequestError::NoReason);
     }
     Ok(())
 }

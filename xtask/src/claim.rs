@@ -5,21 +5,20 @@
 //! without trusting the owner to have lived long enough to write it down: mounts lie under its folder, network
 //! namespaces, links and control groups carry its number in their names, and what runs in them runs in those namespaces. Other processes are recorded with their start times.
 
+mod sweep;
+
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Mutex, Once, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use nix::mount::{MntFlags, umount2};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
-use crate::wait::wait_until;
-use crate::{cgroup, emulation, process};
+use crate::process;
+use sweep::sweep;
+pub(crate) use sweep::{empty_namespace, processes_in, unmount_under};
 
 /// Where claims live: a disk and not `/tmp`, because hosts keep their stores over a power cut there.
 pub const CLAIMS: &str = "/var/tmp/reconcile-testbed";
@@ -172,148 +171,6 @@ fn same_file(file: &fs::File, path: &Path) -> bool {
     }
 }
 
-/// Ends and removes everything that belongs to a claim.
-fn sweep(number: u8) -> Result<()> {
-    let folder = directory(number);
-    for entry in fs::read_dir(folder.join("processes")).into_iter().flatten() {
-        let entry = entry?;
-        let recorded = fs::read_to_string(entry.path())?;
-        if let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<i32>().ok())
-            && process::started(pid).map(|ticks| ticks.to_string()) == Some(recorded)
-        {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-            wait_until(
-                "a killed process to be gone",
-                process::GONE,
-                || Ok(process::started(pid)),
-                Option::is_none,
-            )?;
-        }
-    }
-    let prefix = network_name(number, "");
-    for namespace in names_of("netns", &prefix)? {
-        empty_namespace(&namespace)?;
-        process::run(Command::new("ip").args(["netns", "delete", &namespace]))?;
-    }
-    cgroup::remove_all(|name| name.starts_with(&prefix))?;
-    for link in names_of("link", &prefix)? {
-        // The other end of a pair goes with the first, so this one may be gone by now.
-        let _ = process::finish(Command::new("ip").args(["link", "delete", &link]))?;
-    }
-    unmount_under(&folder)?;
-    emulation::release(&folder)?;
-    remove(&folder)
-}
-
-/// Removes a claim's folder, whose lock the caller holds. The lock goes last: from then on the number is anybody's,
-/// and what lies in the folder may be theirs.
-fn remove(folder: &Path) -> Result<()> {
-    let emptied = || {
-        for entry in fs::read_dir(folder).into_iter().flatten() {
-            let entry = entry?;
-            let path = entry.path();
-            if entry.file_type()?.is_dir() {
-                fs::remove_dir_all(&path)
-            } else if entry.file_name() == LOCK {
-                Ok(())
-            } else {
-                fs::remove_file(&path)
-            }
-            .with_context(|| format!("cannot remove {}", path.display()))?;
-        }
-        Ok(())
-    };
-    // What a killed daemon had started may write there for a moment yet.
-    wait_until("an emptied claim", process::GONE, emptied, |()| true)?;
-    for removed in [fs::remove_file(folder.join(LOCK)), fs::remove_dir(folder)] {
-        match removed {
-            Err(error) if !is_anothers(&error) => {
-                return Err(error).with_context(|| format!("cannot remove {}", folder.display()));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Whether a folder could not be removed because somebody has taken it, or removed it, meanwhile.
-fn is_anothers(error: &std::io::Error) -> bool {
-    matches!(
-        error.kind(),
-        std::io::ErrorKind::NotFound | std::io::ErrorKind::DirectoryNotEmpty
-    )
-}
-
-/// Kills what runs in a network namespace, and waits until it is gone.
-pub(crate) fn empty_namespace(namespace: &str) -> Result<()> {
-    wait_until(
-        "what runs in a network namespace to be gone",
-        process::GONE,
-        || {
-            let pids = processes_in(namespace)?;
-            for pid in &pids {
-                let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
-            }
-            Ok(pids)
-        },
-        Vec::is_empty,
-    )?;
-    Ok(())
-}
-
-/// The processes of a network namespace, as this machine numbers them; zombies do not count.
-pub(crate) fn processes_in(namespace: &str) -> Result<Vec<i32>> {
-    let text = process::run(Command::new("ip").args(["netns", "pids", namespace]))?;
-    Ok(text
-        .split_whitespace()
-        .filter_map(|pid| pid.parse().ok())
-        .filter(|pid| process::started(*pid).is_some())
-        .collect())
-}
-
-/// The names of namespaces or links that begin with a claim's prefix.
-fn names_of(kind: &str, prefix: &str) -> Result<Vec<String>> {
-    #[derive(serde::Deserialize)]
-    struct Named {
-        #[serde(alias = "ifname")]
-        name: String,
-    }
-    if kind == "netns" && !Path::new("/run/netns").exists() {
-        return Ok(Vec::new());
-    }
-    let text = process::run(Command::new("ip").args(["-json", kind, "list"]))?;
-    let all: Vec<Named> = if text.trim().is_empty() {
-        Vec::new()
-    } else {
-        serde_json::from_str(&text)?
-    };
-    Ok(all
-        .into_iter()
-        .map(|named| named.name)
-        .filter(|name| name.starts_with(prefix))
-        .collect())
-}
-
-/// Unmounts everything under a folder, the innermost first.
-pub(crate) fn unmount_under(folder: &Path) -> Result<()> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    let mut points: Vec<PathBuf> = mounts
-        .lines()
-        .filter_map(|line| line.split(' ').nth(4))
-        .map(PathBuf::from)
-        .filter(|point| point.starts_with(folder))
-        .collect();
-    points.sort();
-    for point in points.iter().rev() {
-        umount2(point, MntFlags::MNT_DETACH)
-            .with_context(|| format!("cannot unmount {}", point.display()))?;
-    }
-    Ok(())
-}
-
 /// Makes Ctrl-C and SIGTERM clean this process's claims, then end it.
 fn clean_when_interrupted() {
     static ONCE: Once = Once::new();
@@ -344,6 +201,8 @@ fn complain(error: &anyhow::Error) {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[test]

@@ -1,5 +1,6 @@
 //! The daemon under test: `reconcile serve` as a child process, with a config for a fleet and a forge.
 
+mod command;
 mod config;
 mod metrics;
 
@@ -7,7 +8,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -21,7 +22,7 @@ use crate::claim::{Claim, record_process};
 use crate::fleet::Host;
 use crate::forge::{Forge, Hook, Repository, free_port};
 use crate::http::{self, Answer};
-use crate::process::{finish, said, tail, undisturbed};
+use crate::process::{tail, undisturbed};
 use crate::wait::{Seen, wait_for, wait_until};
 use crate::workspace::binary;
 
@@ -286,58 +287,6 @@ impl Daemon {
         Metrics::parse(&answer.body)
     }
 
-    /// Runs `reconcile` with arguments and this daemon's config.
-    ///
-    /// # Errors
-    /// When it cannot be started. How the command ends is in the answer.
-    pub fn cli(&self, arguments: &[&str]) -> Result<Output> {
-        finish(&mut self.command(arguments))
-    }
-
-    /// `reconcile` with arguments and this daemon's config, for a test to run its own way.
-    #[must_use]
-    pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.reconcile();
-        command
-            .args(arguments)
-            .arg("--config")
-            .arg(self.config_file());
-        command
-    }
-
-    /// Runs `reconcile` with arguments and `--json`, and reads what it says.
-    ///
-    /// # Errors
-    /// When it fails or says no JSON.
-    pub fn cli_json(&self, arguments: &[&str]) -> Result<serde_json::Value> {
-        let output = self.cli(&[arguments, &["--json"]].concat())?;
-        ensure!(
-            output.status.success(),
-            "reconcile {} ended with {}: {}",
-            arguments.join(" "),
-            output.status,
-            said(&output)
-        );
-        serde_json::from_slice(&output.stdout)
-            .with_context(|| format!("not JSON: {}", said(&output)))
-    }
-
-    /// `reconcile status --json`.
-    ///
-    /// # Errors
-    /// As [`Daemon::cli_json`].
-    pub fn status(&self) -> Result<serde_json::Value> {
-        self.cli_json(&["status"])
-    }
-
-    /// `reconcile history --json`.
-    ///
-    /// # Errors
-    /// As [`Daemon::cli_json`].
-    pub fn history(&self) -> Result<serde_json::Value> {
-        self.cli_json(&["history"])
-    }
-
     /// Waits until a host runs a toplevel. When it does not, the error says what runs, and the end of the daemon's log.
     ///
     /// # Errors
@@ -386,12 +335,6 @@ impl Daemon {
 
     fn log_file(&self) -> PathBuf {
         self.claim.directory().join("daemon.log")
-    }
-
-    fn reconcile(&self) -> Command {
-        let mut command = undisturbed(&self.program);
-        command.envs(self.environment.iter().cloned());
-        command
     }
 }
 

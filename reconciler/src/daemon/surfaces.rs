@@ -1,0 +1,108 @@
+//! The daemon's listeners: the hook, the operator's pages and the control socket.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use webhook::{Limits, Listener, ReceiverSettings};
+
+use super::ServeError;
+use crate::config::Config;
+use crate::doorbell::Bell;
+use crate::http::{control, operator};
+use crate::world::World;
+
+/// The listeners, bound before anything starts, so that a taken port stops the start and nothing
+/// else.
+pub(super) struct Surfaces {
+    webhook: Option<TcpListener>,
+    operator: Option<TcpListener>,
+    control: UnixListener,
+}
+
+impl Surfaces {
+    pub(super) async fn bind(config: &Config) -> Result<Self, ServeError> {
+        let webhook = match &config.webhook {
+            Some(webhook) => Some(tcp("webhook", webhook.listen).await?),
+            None => None,
+        };
+        let operator = match config.operator_listen {
+            Some(address) => Some(tcp("operator", address).await?),
+            None => None,
+        };
+        Ok(Self {
+            webhook,
+            operator,
+            control: unix(&config.control_socket)?,
+        })
+    }
+
+    pub(super) fn start(
+        self,
+        tasks: &mut JoinSet<()>,
+        world: &Arc<World>,
+        bell: Option<&Arc<Bell>>,
+        config: &Config,
+        stop: &CancellationToken,
+    ) {
+        if let (Some(listener), Some(bell), Some(webhook)) = (self.webhook, bell, &config.webhook) {
+            let settings = ReceiverSettings {
+                path: webhook.path.clone(),
+                body_limit: webhook.body_limit,
+            };
+            tasks.spawn(webhook::serve(
+                Listener::Tcp(listener),
+                webhook::routes(settings, Arc::clone(bell)),
+                Limits::HOOK,
+                stop.clone().cancelled_owned(),
+            ));
+        }
+        if let Some(listener) = self.operator {
+            tasks.spawn(webhook::serve(
+                Listener::Tcp(listener),
+                operator::routes(Arc::clone(world)),
+                operator::LIMITS,
+                stop.clone().cancelled_owned(),
+            ));
+        }
+        tasks.spawn(webhook::serve(
+            Listener::Unix(self.control),
+            control::routes(Arc::clone(world)),
+            control::LIMITS,
+            stop.clone().cancelled_owned(),
+        ));
+    }
+}
+
+async fn tcp(what: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| ServeError::Listen {
+            what,
+            address: address.to_string(),
+            source,
+        })
+}
+
+/// We hold the state's lock, so a socket that is there belongs to nobody.
+fn unix(path: &Path) -> Result<UnixListener, ServeError> {
+    let bound = || -> std::io::Result<UnixListener> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path)?;
+        // Whoever may connect may deploy.
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(listener)
+    };
+    bound().map_err(|source| ServeError::Listen {
+        what: "control socket",
+        address: path.display().to_string(),
+        source,
+    })
+}

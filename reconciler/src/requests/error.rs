@@ -1,0 +1,125 @@
+//! Why a request was refused, and what is at fault.
+
+use desired_state::{
+    BranchName, Distrust, HostName, MirrorError, RepositoryName, Revision, StoreError,
+};
+
+use crate::orders::TooManyOrders;
+use crate::repository::LookError;
+use crate::rollback::RollbackError;
+
+/// A reason in the history; longer belongs into an issue.
+pub(super) const LONGEST_REASON: usize = 4096;
+/// A name in the history; longer is a mistake.
+pub(super) const LONGEST_NAME: usize = 255;
+/// Why a request was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// It names a host that is not of the fleet.
+    #[error("there is no host {host}{}", nearest.as_ref().map(|near| format!("; did you mean {near}?")).unwrap_or_default())]
+    UnknownHost {
+        /// The name.
+        host: HostName,
+        /// The most similar name of the fleet.
+        nearest: Option<HostName>,
+    },
+    /// It names no host.
+    #[error("no host is named; name one or more, or all")]
+    NoHost,
+    /// It lacks a reason.
+    #[error("a reason is needed, of at most {LONGEST_REASON} bytes: it is what others will read")]
+    NoReason,
+    /// It does not say who asks.
+    #[error("the name of who asks has to be 1 to {LONGEST_NAME} bytes long")]
+    NoName,
+    /// The branch does not exist.
+    #[error("{repository} has no branch {branch}")]
+    NoBranch {
+        /// Of which repository.
+        repository: RepositoryName,
+        /// Which branch.
+        branch: BranchName,
+    },
+    /// The commit is not known.
+    #[error("no commit of {repository} is meant")]
+    NoRevision {
+        /// Of which repository.
+        repository: RepositoryName,
+        /// Why.
+        #[source]
+        source: MirrorError,
+    },
+    /// The commit does not carry a signature that the repository wants.
+    #[error("commit {} of {repository} is not deployed: {distrust}", revision.short())]
+    Untrusted {
+        /// Of which repository.
+        repository: RepositoryName,
+        /// Which commit.
+        revision: Revision,
+        /// Why, and the mend.
+        distrust: Distrust,
+    },
+    /// There is nothing to go back to.
+    #[error(transparent)]
+    Rollback(#[from] RollbackError),
+    /// The repository could not be looked at.
+    #[error(transparent)]
+    Look(#[from] LookError),
+    /// The state could not be read or written.
+    #[error("cannot use the state")]
+    Store(#[from] StoreError),
+    /// The host has too many orders waiting.
+    #[error("{host}: {source}")]
+    TooManyOrders {
+        /// Which host.
+        host: HostName,
+        /// Why.
+        #[source]
+        source: TooManyOrders,
+    },
+}
+
+/// What is at fault when a request cannot be carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The request makes no sense.
+    Askers,
+    /// A host has to be asked first, and does not answer.
+    Away,
+    /// There is no commit that may be deployed for it.
+    NothingToDeploy,
+    /// The state, or a repository's server.
+    Ours,
+}
+
+impl RequestError {
+    /// Whether the same request can succeed later.
+    pub fn is_worth_retrying(&self) -> bool {
+        match self {
+            Self::UnknownHost { .. }
+            | Self::NoHost
+            | Self::NoReason
+            | Self::NoName
+            | Self::NoBranch { .. }
+            | Self::NoRevision { .. } => false,
+            Self::Untrusted { distrust, .. } => distrust.is_worth_retrying(),
+            Self::Rollback(error) => error.is_worth_retrying(),
+            Self::Look(error) => error.is_worth_retrying(),
+            Self::Store(error) => error.is_worth_retrying(),
+            Self::TooManyOrders { .. } => true,
+        }
+    }
+
+    /// What is at fault.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Look(_) | Self::Store(_) | Self::Rollback(RollbackError::Store(_)) => Fault::Ours,
+            Self::Rollback(RollbackError::Unreachable { .. }) => Fault::Away,
+            Self::Rollback(RollbackError::NothingProven(_)) | Self::Untrusted { .. } => {
+                Fault::NothingToDeploy
+            }
+            _ => Fault::Askers,
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What a claim has left on this machine, and its removal.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use nix::mount::{MntFlags, umount2};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{LOCK, directory, network_name};
+use crate::wait::wait_until;
+use crate::{cgroup, emulation, process};
+
+/// Ends and removes everything that belongs to a claim.
+pub(super) fn sweep(number: u8) -> Result<()> {
+    let folder = directory(number);
+    for entry in fs::read_dir(folder.join("processes")).into_iter().flatten() {
+        let entry = entry?;
+        let recorded = fs::read_to_string(entry.path())?;
+        if let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<i32>().ok())
+            && process::started(pid).map(|ticks| ticks.to_string()) == Some(recorded)
+        {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            wait_until(
+                "a killed process to be gone",
+                process::GONE,
+                || Ok(process::started(pid)),
+                Option::is_none,
+            )?;
+        }
+    }
+    let prefix = network_name(number, "");
+    for namespace in names_of("netns", &prefix)? {
+        empty_namespace(&namespace)?;
+        process::run(Command::new("ip").args(["netns", "delete", &namespace]))?;
+    }
+    cgroup::remove_all(|name| name.starts_with(&prefix))?;
+    for link in names_of("link", &prefix)? {
+        // The other end of a pair goes with the first, so this one may be gone by now.
+        let _ = process::finish(Command::new("ip").args(["link", "delete", &link]))?;
+    }
+    unmount_under(&folder)?;
+    emulation::release(&folder)?;
+    remove(&folder)
+}
+
+/// Removes a claim's folder, whose lock the caller holds. The lock goes last: from then on the number is anybody's,
+/// and what lies in the folder may be theirs.
+fn remove(folder: &Path) -> Result<()> {
+    let emptied = || {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let entry = entry?;
+            let path = entry.path();
+            if entry.file_type()?.is_dir() {
+                fs::remove_dir_all(&path)
+            } else if entry.file_name() == LOCK {
+                Ok(())
+            } else {
+                fs::remove_file(&path)
+            }
+            .with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+        Ok(())
+    };
+    // What a killed daemon had started may write there for a moment yet.
+    wait_until("an emptied claim", process::GONE, emptied, |()| true)?;
+    for removed in [fs::remove_file(folder.join(LOCK)), fs::remove_dir(folder)] {
+        match removed {
+            Err(error) if !is_anothers(&error) => {
+                return Err(error).with_context(|| format!("cannot remove {}", folder.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether a folder could not be removed because somebody has taken it, or removed it, meanwhile.
+fn is_anothers(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::DirectoryNotEmpty
+    )
+}
+
+/// Kills what runs in a network namespace, and waits until it is gone.
+pub(crate) fn empty_namespace(namespace: &str) -> Result<()> {
+    wait_until(
+        "what runs in a network namespace to be gone",
+        process::GONE,
+        || {
+            let pids = processes_in(namespace)?;
+            for pid in &pids {
+                let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+            }
+            Ok(pids)
+        },
+        Vec::is_empty,
+    )?;
+    Ok(())
+}
+
+/// The processes of a network namespace, as this machine numbers them; zombies do not count.
+pub(crate) fn processes_in(namespace: &str) -> Result<Vec<i32>> {
+    let text = process::run(Command::new("ip").args(["netns", "pids", namespace]))?;
+    Ok(text
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .filter(|pid| process::started(*pid).is_some())
+        .collect())
+}
+
+/// The names of namespaces or links that begin with a claim's prefix.
+fn names_of(kind: &str, prefix: &str) -> Result<Vec<String>> {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        #[serde(alias = "ifname")]
+        name: String,
+    }
+    if kind == "netns" && !Path::new("/run/netns").exists() {
+        return Ok(Vec::new());
+    }
+    let text = process::run(Command::new("ip").args(["-json", kind, "list"]))?;
+    let all: Vec<Named> = if text.trim().is_empty() {
+        Vec::new()
+    } else {
+        serde_json::from_str(&text)?
+    };
+    Ok(all
+        .into_iter()
+        .map(|named| named.name)
+        .filter(|name| name.starts_with(prefix))
+        .collect())
+}
+
+/// Unmounts everything under a folder, the innermost first.
+pub(crate) fn unmount_under(folder: &Path) -> Result<()> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    let mut points: Vec<PathBuf> = mounts
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(PathBuf::from)
+        .filter(|point| point.starts_with(folder))
+        .collect();
+    points.sort();
+    for point in points.iter().rev() {
+        umount2(point, MntFlags::MNT_DETACH)
+            .with_context(|| format!("cannot unmount {}", point.display()))?;
+    }
+    Ok(())
+}
