@@ -1,31 +1,14 @@
 //! Commands over a connection to a real sshd.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "tests start real programs, wait in real time, and fail by panicking"
-)]
-
-#[allow(
-    dead_code,
-    reason = "shared by several tests, none of which uses all of it"
-)]
-mod sshd;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use crate::sshd::{LIMIT, Sshd, echo, processes, shell, to, until};
 use deploy::{Destination, Privilege, RemoteCommand, SshError, Sudo};
-use sshd::{LIMIT, Sshd, echo, processes, shell, to, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forty_commands_at_once_never_have_more_sessions_than_allowed() {
-    let Some(sshd) = Sshd::start_with("MaxSessions 10") else {
-        return;
-    };
+    let sshd = Sshd::start_with("MaxSessions 10");
     let count = sshd.path("count");
     fs::create_dir(&count).unwrap();
     let script = format!(
@@ -58,9 +41,7 @@ async fn forty_commands_at_once_never_have_more_sessions_than_allowed() {
 
 #[tokio::test]
 async fn a_session_that_the_server_refuses_is_named() {
-    let Some(sshd) = Sshd::start_with("MaxSessions 1") else {
-        return;
-    };
+    let sshd = Sshd::start_with("MaxSessions 1");
     let connections = sshd.connections();
     let connection = connections.reach(&[to("target")], LIMIT).await.unwrap();
     let (long, refused) = tokio::join!(connection.run(shell("sleep 4.25")), async {
@@ -82,7 +63,7 @@ async fn a_session_that_the_server_refuses_is_named() {
 
 #[tokio::test]
 async fn no_shell_reads_the_arguments() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let connections = sshd.connections();
     let connection = connections.reach(&[to("target")], LIMIT).await.unwrap();
     let words = [
@@ -116,7 +97,7 @@ async fn no_shell_reads_the_arguments() {
 
 #[tokio::test]
 async fn input_output_and_exit_codes_come_through_and_output_is_bounded() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let connections = sshd.connections();
     let connection = connections.reach(&[to("target")], LIMIT).await.unwrap();
     let input = vec![b'x'; 300_000];
@@ -143,7 +124,7 @@ async fn input_output_and_exit_codes_come_through_and_output_is_bounded() {
 
 #[tokio::test]
 async fn sudo_is_used_only_where_it_is_needed_and_its_refusals_are_named() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let folder = sshd.folder.path().display().to_string();
     let stub = |name: &str, script: &str| {
         let file = sshd.path(name);
@@ -160,8 +141,7 @@ async fn sudo_is_used_only_where_it_is_needed_and_its_refusals_are_named() {
     );
     let run = async |name: &str, sudo: Sudo, privilege: Privilege| {
         // A server of its own: only sshd can say what PATH a command has.
-        let sshd =
-            Sshd::start_with(&format!("SetEnv PATH={folder}/{name}-bin:/usr/bin:/bin")).unwrap();
+        let sshd = Sshd::start_with(&format!("SetEnv PATH={folder}/{name}-bin:/usr/bin:/bin"));
         let destination = Destination::new("target", sudo).unwrap();
         let connections = sshd.connections();
         let connection = connections.reach(&[destination], LIMIT).await.unwrap();

@@ -1,29 +1,14 @@
 //! How long a connection to a real sshd lives, and who shares it.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "tests start real programs, wait in real time, and fail by panicking"
-)]
-
-#[allow(
-    dead_code,
-    reason = "shared by several tests, none of which uses all of it"
-)]
-mod sshd;
-
 use std::fs;
 use std::time::{Duration, Instant};
 
+use crate::sshd::{LIMIT, Sshd, echo, processes, shell, to, until};
 use deploy::{SshError, SshSettings};
-use sshd::{LIMIT, Sshd, echo, processes, shell, to, until};
 
 #[tokio::test]
 async fn one_login_serves_all_until_a_fresh_one_is_asked_for() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     // Also against a user who shares connections himself.
     sshd.configure(
         "shared",
@@ -59,7 +44,7 @@ const IDLE: Duration = Duration::from_secs(13);
 
 #[tokio::test]
 async fn a_connection_that_is_held_stays_however_long_it_is_idle() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let connections = sshd.connections();
     let connection = connections.reach(&[to("target")], LIMIT).await.unwrap();
     tokio::time::sleep(IDLE).await;
@@ -87,9 +72,9 @@ async fn connect_and_stay() {
 
 #[tokio::test]
 async fn a_killed_process_leaves_no_master_for_long() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--ignored", "connect_and_stay"])
+        .args(["--exact", "--ignored", "connections::connect_and_stay"])
         .env("SSHD_FOLDER", sshd.folder.path())
         .stdout(std::process::Stdio::null())
         .spawn()
@@ -105,7 +90,7 @@ async fn a_killed_process_leaves_no_master_for_long() {
 
 #[tokio::test]
 async fn a_master_that_was_killed_is_noticed_and_replaced() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let connections = sshd.connections();
     let connection = connections.reach(&[to("target")], LIMIT).await.unwrap();
     let sleepers = Sleepers("1000.25");
@@ -149,7 +134,7 @@ fn kill(process: i32) {
 
 #[tokio::test]
 async fn a_connection_on_which_a_command_was_given_up_is_not_given_out_again() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let connections = sshd.connections();
     let connection = connections.reach(&[to("target")], LIMIT).await.unwrap();
     let slow = shell("sleep 60.25; true").timeout(Duration::from_secs(1));
@@ -171,7 +156,7 @@ async fn a_connection_on_which_a_command_was_given_up_is_not_given_out_again() {
 
 #[tokio::test]
 async fn a_dead_link_is_noticed() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let relay = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = relay.local_addr().unwrap().port();
     let target = sshd.port;

@@ -1,21 +1,6 @@
 //! What reboot.sh does, in every shell that may be /bin/sh on a host.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "tests start real programs, wait in real time, and fail by panicking"
-)]
-
-#[allow(
-    dead_code,
-    reason = "shared by several tests, none of which uses all of it"
-)]
-mod fakehost;
-
-use fakehost::{FakeHost, Holder, REBOOT, shells};
+use crate::fakehost::{FakeHost, Holder, REBOOT, shells};
 
 /// What a host answers that is told to reboot from a boot.
 fn tell(host: &FakeHost, boot_id: &str) -> String {

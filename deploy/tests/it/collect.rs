@@ -1,26 +1,11 @@
 //! Collects and signs in stores of the test's own, with the Nix that is installed here.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "tests start real programs, wait in real time, and fail by panicking"
-)]
-
-#[allow(
-    dead_code,
-    reason = "shared by several tests, none of which uses all of it"
-)]
-mod nix_world;
-
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::nix_world::{CONFIGURATION, PATIENCE, World};
 use deploy::{CollectError, Freed, Nix, NixTrouble};
-use nix_world::{CONFIGURATION, PATIENCE, World};
 
 /// A store in a folder of the world: what is collected there is nobody else's.
 struct PrivateStore {

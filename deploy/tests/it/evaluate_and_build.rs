@@ -1,28 +1,13 @@
 //! Evaluates and builds with the Nix that is installed here.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "tests start real programs, wait in real time, and fail by panicking"
-)]
-
-#[allow(
-    dead_code,
-    reason = "shared by several tests, none of which uses all of it"
-)]
-mod nix_world;
-
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use deploy::{BuildError, BuildOn, EvaluateError, FlakeSource, Nix, NixTrouble};
-use nix_world::{
+use crate::nix_world::{
     PATIENCE, World, attribute, built_by, built_for, evaluated, flake, request, until,
 };
+use deploy::{BuildError, BuildOn, EvaluateError, FlakeSource, Nix, NixTrouble};
 
 async fn failure(nix: &Nix, source: &FlakeSource, name: &str) -> std::sync::Arc<EvaluateError> {
     let mut answers = nix.evaluate(source, &[attribute(name)], PATIENCE).await;
@@ -44,7 +29,7 @@ async fn all_hosts_of_a_revision_are_evaluated_and_their_derivations_are_in_the_
     assert_eq!(answers.len(), 2);
     assert_eq!(
         answers[&hosts[0]].as_ref().unwrap().system,
-        nix_world::system()
+        crate::nix_world::system()
     );
     assert_eq!(answers[&hosts[1]].as_ref().unwrap().system, "aarch64-linux");
     for host in answers.values() {
@@ -151,7 +136,7 @@ async fn a_flake_never_configures_nix() {
     let source = world.commit(&[("flake.nix", &code)]);
     let nix = Nix::new(world.settings()).configured(&format!(
         "{}accept-flake-config = true\n",
-        nix_world::CONFIGURATION
+        crate::nix_world::CONFIGURATION
     ));
     let host = evaluated(&nix, &source, "x").await;
     nix.build(&request(&source, &host), None).await.unwrap();
@@ -257,7 +242,7 @@ async fn another_architecture_is_refused_before_the_build_with_the_three_mends()
     // Emulation that Nix has been told of counts, and so does what is in the store already.
     let emulating = Nix::new(world.settings()).configured(&format!(
         "{}extra-platforms = riscv64-linux\n",
-        nix_world::CONFIGURATION
+        crate::nix_world::CONFIGURATION
     ));
     emulating
         .build(&request(&source, &host), None)

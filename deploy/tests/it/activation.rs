@@ -1,31 +1,20 @@
 //! Observation and activation on the test bed's real hosts (`cargo xtask hosts` says what to set).
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "tests start real programs, wait in real time, and fail by panicking"
-)]
-
-mod fleet;
-
 use std::time::{Duration, Instant};
 
+use crate::fleet::{Host, LIMIT, fresh_id};
 use deploy::{
     Action, ActivationReport, ActivationRequest, ActivationVerdict, Connection, DeploymentId,
     MinFree, Outcome, Proof, RebootReason, RemoteCommand, RollbackReason, Started, Sudo,
     SwitchLock, Toplevel, clean_up, observe, start, wait,
 };
-use fleet::{Host, LIMIT, fresh_id};
 use xtask::flake::{Exit, Hang, Marker};
 
-async fn running(connection: &Connection) -> Toplevel {
+pub async fn running(connection: &Connection) -> Toplevel {
     observe(connection, LIMIT).await.unwrap().running.unwrap()
 }
 
-fn request(action: Action, new: &Toplevel, observed: &Toplevel) -> ActivationRequest {
+pub fn request(action: Action, new: &Toplevel, observed: &Toplevel) -> ActivationRequest {
     ActivationRequest {
         id: fresh_id(),
         action,
@@ -37,13 +26,13 @@ fn request(action: Action, new: &Toplevel, observed: &Toplevel) -> ActivationReq
     }
 }
 
-async fn activate(connection: &Connection, request: &ActivationRequest) -> ActivationReport {
+pub async fn activate(connection: &Connection, request: &ActivationRequest) -> ActivationReport {
     assert_eq!(start(connection, request).await.unwrap(), Started::New);
     wait(connection, &request.id, LIMIT).await.unwrap()
 }
 
 /// That a deployment left nothing on a host and that the host is well.
-async fn assert_clean(host: &Host, connection: &Connection, id: &DeploymentId) {
+pub async fn assert_clean(host: &Host, connection: &Connection, id: &DeploymentId) {
     clean_up(connection, id).await.unwrap();
     let left = host.console(&format!(
         "ls -A /run/reconcile /nix/var/nix/gcroots/reconcile 2>/dev/null | grep -v -e lock -e starting -e : ; \
@@ -57,9 +46,7 @@ async fn assert_clean(host: &Host, connection: &Connection, id: &DeploymentId) {
 
 #[tokio::test]
 async fn a_switch_is_done_and_read_back_and_leaves_nothing() {
-    let Some(host) = Host::lease("cyt-pi") else {
-        return;
-    };
+    let host = Host::lease("cyt-pi");
     let connections = host.connections();
     let destinations = host.as_root();
     let connection = connections.reach(&destinations, LIMIT).await.unwrap();
@@ -113,9 +100,7 @@ async fn a_switch_is_done_and_read_back_and_leaves_nothing() {
 
 #[tokio::test]
 async fn a_user_with_sudo_can_do_all_and_one_without_can_look() {
-    let Some(host) = Host::lease("lazyworkhorse") else {
-        return;
-    };
+    let host = Host::lease("lazyworkhorse");
     let connections = host.connections();
     let plain = host.as_worker(Sudo::No);
     let connection = connections.reach(&plain, LIMIT).await.unwrap();
@@ -141,147 +126,8 @@ async fn a_user_with_sudo_can_do_all_and_one_without_can_look() {
 }
 
 #[tokio::test]
-async fn an_activation_goes_on_when_the_connection_is_lost_and_is_found_again() {
-    let Some(host) = Host::lease("uConsole") else {
-        return;
-    };
-    let destinations = host.as_root();
-    let connections = host.connections();
-    let connection = connections.reach(&destinations, LIMIT).await.unwrap();
-    let old = running(&connection).await;
-    let new = host.build(|system| system.seconds = 4);
-    let request = request(Action::Switch, &new, &old);
-    start(&connection, &request).await.unwrap();
-    let waiting = wait(&connection, &request.id, LIMIT);
-    let (lost, ()) = tokio::join!(waiting, async {
-        host.until("units are stopped", "test -s /run/nixos/start-list")
-            .await;
-        host.kill_masters();
-    });
-    assert!(lost.unwrap_err().is_worth_retrying());
-    // A daemon that was killed and started anew knows nothing but the id.
-    let connections = host.connections();
-    let connection = connections.reach(&destinations, LIMIT).await.unwrap();
-    let half = observe(&connection, LIMIT).await.unwrap();
-    assert!(half.unfinished_lists);
-    assert!(
-        matches!(&half.switch_lock, SwitchLock::Held { by } if by.contains("switch-to-configuration test") && by.contains(&format!("reconcile-{}.service", request.id))),
-        "{half:?}"
-    );
-    assert_eq!(half.deployments[0].unit_state, "active");
-    let early = wait(&connection, &request.id, Duration::ZERO)
-        .await
-        .unwrap();
-    assert_eq!(early.verdict, ActivationVerdict::StillRunning, "{early:?}");
-    assert_eq!(Outcome::of_activation(&early), None);
-    assert_eq!(
-        start(&connection, &request).await.unwrap(),
-        Started::Already
-    );
-    let report = wait(&connection, &request.id, LIMIT).await.unwrap();
-    assert_eq!(report.verdict, ActivationVerdict::Done, "{report:?}");
-    assert_eq!(host.begun("test", &new), 1);
-    assert_eq!(running(&connection).await, new);
-    assert_clean(&host, &connection, &request.id).await;
-    // What is gone (a reboot empties /run) is an answer too.
-    let gone = wait(&connection, &request.id, LIMIT).await.unwrap();
-    assert_eq!(gone.verdict, ActivationVerdict::Vanished);
-    assert_eq!(gone.boot_id, half.boot_id);
-}
-
-#[tokio::test]
-async fn an_activation_goes_on_while_the_network_is_cut() {
-    let Some(host) = Host::lease("cyt-pi") else {
-        return;
-    };
-    let destinations = host.as_root();
-    let connections = host.connections();
-    let connection = connections.reach(&destinations, LIMIT).await.unwrap();
-    let old = running(&connection).await;
-    let new = host.build(|system| system.seconds = 2);
-    let request = request(Action::Test, &new, &old);
-    start(&connection, &request).await.unwrap();
-    let began = Instant::now();
-    let lost = {
-        host.cut_network().unwrap();
-        let lost = wait(&connection, &request.id, LIMIT).await;
-        host.restore_network().unwrap();
-        lost
-    };
-    assert!(lost.unwrap_err().is_worth_retrying());
-    assert!(began.elapsed() < Duration::from_secs(25));
-    let connection = connections.reach(&destinations, LIMIT).await.unwrap();
-    let report = wait(&connection, &request.id, LIMIT).await.unwrap();
-    assert_eq!(report.verdict, ActivationVerdict::Done, "{report:?}");
-    assert_clean(&host, &connection, &request.id).await;
-}
-
-#[tokio::test]
-async fn whenever_a_start_is_cut_off_a_second_one_makes_it_exactly_one() {
-    cut_starts(10).await;
-}
-
-#[tokio::test]
-#[ignore = "long"]
-async fn a_start_that_is_cut_off_at_forty_instants_is_one_activation_each_time() {
-    cut_starts(40).await;
-}
-
-/// So many instants of the 60 ms that a start takes.
-async fn cut_starts(instants: usize) {
-    let Some(host) = Host::lease("spare") else {
-        return;
-    };
-    let destinations = host.as_root();
-    let connections = host.connections();
-    let connection = connections.reach(&destinations, LIMIT).await.unwrap();
-    let old = running(&connection).await;
-    let new = host.build(|_| {});
-    for (count, microseconds) in (1..).zip((0..60_000).step_by(60_000 / instants)) {
-        let request = request(Action::DryActivate, &new, &old);
-        let connection = connections.reach(&destinations, LIMIT).await.unwrap();
-        let (first, ()) = tokio::join!(start(&connection, &request), async {
-            tokio::time::sleep(Duration::from_micros(microseconds)).await;
-            host.kill_masters();
-        });
-        drop(connection);
-        let connection = connections.reach(&destinations, LIMIT).await.unwrap();
-        let second = start(&connection, &request).await.unwrap();
-        println!("cut after {microseconds} µs: {first:?}, then {second:?}");
-        let report = wait(&connection, &request.id, LIMIT).await.unwrap();
-        assert_eq!(
-            report.verdict,
-            ActivationVerdict::Done,
-            "cut after {microseconds} µs: {report:?}"
-        );
-        assert!(report.output_tail.contains("would restart"), "{report:?}");
-        assert_eq!(
-            host.begun("dry-activate", &new),
-            count,
-            "cut after {microseconds} µs"
-        );
-        clean_up(&connection, &request.id).await.unwrap();
-    }
-    // The same start five times at once.
-    let connection = connections.reach(&destinations, LIMIT).await.unwrap();
-    let request = request(Action::Test, &new, &old);
-    let all = futures::future::join_all((0..5).map(|_| start(&connection, &request))).await;
-    let fresh = all
-        .into_iter()
-        .filter(|one| matches!(one, Ok(Started::New)))
-        .count();
-    assert_eq!(fresh, 1);
-    let report = wait(&connection, &request.id, LIMIT).await.unwrap();
-    assert_eq!(report.verdict, ActivationVerdict::Done);
-    assert_eq!(host.begun("test", &new), 1);
-    assert_clean(&host, &connection, &request.id).await;
-}
-
-#[tokio::test]
 async fn a_host_that_runs_something_else_or_is_locked_is_left_alone() {
-    let Some(host) = Host::lease("lazyworkhorse") else {
-        return;
-    };
+    let host = Host::lease("lazyworkhorse");
     let connections = host.connections();
     let destinations = host.as_root();
     let connection = connections.reach(&destinations, LIMIT).await.unwrap();
@@ -339,9 +185,7 @@ async fn a_host_that_runs_something_else_or_is_locked_is_left_alone() {
 
 #[tokio::test]
 async fn every_way_in_which_an_activation_ends_is_told_apart() {
-    let Some(host) = Host::lease("uConsole") else {
-        return;
-    };
+    let host = Host::lease("uConsole");
     let connections = host.connections();
     let destinations = host.as_root();
     let connection = connections.reach(&destinations, LIMIT).await.unwrap();
@@ -401,9 +245,7 @@ async fn every_way_in_which_an_activation_ends_is_told_apart() {
 
 #[tokio::test]
 async fn an_activation_that_hangs_ends_with_all_its_processes_and_the_host_stays_well() {
-    let Some(host) = Host::lease("spare") else {
-        return;
-    };
+    let host = Host::lease("spare");
     let connections = host.connections();
     let destinations = host.as_root();
     let connection = connections.reach(&destinations, LIMIT).await.unwrap();
@@ -468,9 +310,7 @@ async fn an_activation_that_hangs_ends_with_all_its_processes_and_the_host_stays
 
 #[tokio::test]
 async fn a_unit_that_inherits_no_coreutils_finds_its_programs() {
-    let Some(host) = Host::lease("cyt-pi") else {
-        return;
-    };
+    let host = Host::lease("cyt-pi");
     let connections = host.connections();
     let destinations = host.as_root();
     let connection = connections.reach(&destinations, LIMIT).await.unwrap();

@@ -1,12 +1,13 @@
 //! A host of the test bed for one test, and the systems that are tried on it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{fs, ops::Deref};
 
 use deploy::{Connections, DeploymentId, Destination, SshSettings, Sudo, Toplevel};
 use xtask::flake::{self, System};
-use xtask::fleet::{self, FLEET_VARIABLE, Fleet, Lease, count_begun};
+use xtask::fleet::{self, Fleet, Lease, count_begun};
 
 /// How long anything on a host may take.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -15,6 +16,8 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 pub struct Host {
     lease: Lease,
     control: tempfile::TempDir,
+    /// It ends with the last who has one of its hosts, if it is not another's.
+    _fleet: Arc<Fleet>,
 }
 
 impl Deref for Host {
@@ -26,17 +29,21 @@ impl Deref for Host {
 }
 
 impl Host {
-    /// `None`, and a word on it, without a fleet (`cargo xtask hosts`). Waits while another test has
-    /// the host.
-    pub fn lease(name: &str) -> Option<Self> {
-        if std::env::var_os(FLEET_VARIABLE).is_none() {
-            println!("skipped: no fleet");
-            return None;
-        }
+    /// Of the fleet that `cargo xtask test` or `cargo xtask hosts` has booted, or of one that all tests here share.
+    /// Waits while another test has the host.
+    pub fn lease(name: &str) -> Self {
+        let [host] = Self::lease_all([name]);
+        host
+    }
+
+    /// As [`Host::lease`], several of one fleet.
+    pub fn lease_all<const COUNT: usize>(names: [&str; COUNT]) -> [Self; COUNT] {
         let fleet = Fleet::obtain().unwrap();
-        Some(Self {
-            lease: fleet.host(name).unwrap().lease().unwrap(),
+        let leases: [Lease; COUNT] = fleet.lease(&names).unwrap().try_into().unwrap();
+        leases.map(|lease| Self {
+            lease,
             control: tempfile::tempdir().unwrap(),
+            _fleet: Arc::clone(&fleet),
         })
     }
 

@@ -1,27 +1,12 @@
 //! Logging in to a real sshd, and every reason why it can fail.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "tests start real programs, wait in real time, and fail by panicking"
-)]
-
-#[allow(
-    dead_code,
-    reason = "shared by several tests, none of which uses all of it"
-)]
-mod sshd;
-
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
+use crate::sshd::{LIMIT, Sshd, echo, make_key, to, until};
 use deploy::{LoginFault, SshError, SshSettings};
-use sshd::{LIMIT, Sshd, echo, make_key, to, until};
 
 /// What is wrong with a host that has one destination.
 async fn failure(settings: SshSettings, address: &str) -> SshError {
@@ -39,7 +24,7 @@ fn fault(error: &SshError) -> &LoginFault {
 
 #[tokio::test]
 async fn a_host_whose_key_is_not_known_is_not_trusted() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     fs::write(sshd.path("known_hosts"), "").unwrap();
     // Not even when the user's file says so.
     sshd.configure("careless", "StrictHostKeyChecking no");
@@ -60,7 +45,7 @@ async fn a_host_whose_key_is_not_known_is_not_trusted() {
 
 #[tokio::test]
 async fn a_changed_host_key_is_named_with_its_line() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     make_key(&sshd.path("other"));
     let other = fs::read_to_string(sshd.path("other.pub")).unwrap();
     let line = format!("[127.0.0.1]:{} {other}", sshd.port);
@@ -76,7 +61,7 @@ async fn a_changed_host_key_is_named_with_its_line() {
 
 #[tokio::test]
 async fn a_refused_key_a_missing_key_and_an_open_key_are_told_apart() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     make_key(&sshd.path("stranger"));
     make_key(&sshd.path("open"));
     fs::set_permissions(sshd.path("open"), fs::Permissions::from_mode(0o644)).unwrap();
@@ -93,7 +78,7 @@ async fn a_refused_key_a_missing_key_and_an_open_key_are_told_apart() {
             "Host {name}\nHostName 127.0.0.1\nPort {}\nUser {}\nIdentityFile {folder}/{name}\nIdentitiesOnly yes\n\
              UserKnownHostsFile {folder}/known_hosts\n",
             sshd.port,
-            sshd::user()
+            crate::sshd::user()
         ));
         fs::write(&file, text).unwrap();
         let error = failure(sshd.settings(), name).await;
@@ -115,7 +100,7 @@ async fn a_refused_key_a_missing_key_and_an_open_key_are_told_apart() {
 
 #[tokio::test]
 async fn a_closed_port_and_an_unknown_name_are_unreachable() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let error = failure(sshd.settings(), "ssh://127.0.0.1:1").await;
     let refused = fault(&error);
     assert!(matches!(refused, LoginFault::Refused), "{refused:?}");
@@ -128,7 +113,7 @@ async fn a_closed_port_and_an_unknown_name_are_unreachable() {
 
 #[tokio::test]
 async fn a_wrong_ssh_config_is_named_and_not_tried_again() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     sshd.configure("wrong", "NoSuchOption yes");
     let error = failure(sshd.settings(), "wrong").await;
     let fault = fault(&error);
@@ -141,7 +126,7 @@ async fn a_wrong_ssh_config_is_named_and_not_tried_again() {
 
 #[tokio::test]
 async fn a_server_that_says_nothing_costs_the_connect_timeout_and_leaves_no_process() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     let mut settings = sshd.settings();
@@ -163,7 +148,7 @@ async fn a_server_that_says_nothing_costs_the_connect_timeout_and_leaves_no_proc
 
 #[tokio::test]
 async fn a_server_that_closes_at_once_is_tried_twice_and_not_faster_than_it_bears() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let rude = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = rude.local_addr().unwrap().port();
     let (sender, receiver) = std::sync::mpsc::channel();
@@ -189,7 +174,7 @@ async fn a_server_that_closes_at_once_is_tried_twice_and_not_faster_than_it_bear
 
 #[tokio::test]
 async fn destinations_are_tried_in_order_and_all_failures_are_told() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let away = to("ssh://127.0.0.1:1");
     let connections = sshd.connections();
     let connection = connections
@@ -212,7 +197,7 @@ async fn destinations_are_tried_in_order_and_all_failures_are_told() {
 
 #[tokio::test]
 async fn a_silent_destination_does_not_use_up_the_time_of_the_next() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     let destinations = [to(&format!("ssh://127.0.0.1:{port}")), to("target")];
@@ -228,7 +213,7 @@ async fn a_silent_destination_does_not_use_up_the_time_of_the_next() {
 
 #[tokio::test]
 async fn a_fault_of_configuration_is_not_hidden_behind_a_destination_that_is_away() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     fs::write(sshd.path("known_hosts"), "").unwrap();
     let error = sshd
         .connections()
@@ -242,7 +227,7 @@ async fn a_fault_of_configuration_is_not_hidden_behind_a_destination_that_is_awa
 
 #[tokio::test]
 async fn refused_logins_do_not_follow_one_another_at_once() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     sshd.configure("also-target", "");
     fs::write(sshd.path("authorized_keys"), "").unwrap();
     let began = Instant::now();
@@ -258,7 +243,7 @@ async fn refused_logins_do_not_follow_one_another_at_once() {
 
 #[tokio::test]
 async fn a_jump_host_is_gone_through_and_its_failure_is_named() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     sshd.configure("behind", "ProxyJump target");
     sshd.configure("lost", "ProxyJump nowhere.invalid");
     let connections = sshd.connections();
@@ -273,7 +258,7 @@ async fn a_jump_host_is_gone_through_and_its_failure_is_named() {
 
 #[tokio::test]
 async fn a_control_directory_that_is_too_deep_is_named() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let mut settings = sshd.settings();
     settings.control_directory = sshd.path(&"deep".repeat(20));
     let error = failure(settings, "target").await;

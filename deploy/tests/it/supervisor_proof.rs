@@ -1,32 +1,7 @@
 //! What a system has to prove before the supervisor commits it, and the end of one that does not, in every
 //! shell that may be /bin/sh on a host.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "tests start real programs, wait in real time, and fail by panicking"
-)]
-
-#[allow(
-    dead_code,
-    reason = "shared by several tests, none of which uses all of it"
-)]
-mod fakehost;
-
-use std::process::Command;
-use std::sync::Barrier;
-
-use fakehost::{FakeHost, ID, NEW, OLD, shells, until};
-
-/// Kills the unit's main process and all its children, as a whole cgroup.
-fn kill_unit(host: &FakeHost) {
-    let group = format!("-{}", host.read("main-pid").trim());
-    let status = Command::new("kill").args(["-9", "--", &group]).status();
-    assert!(status.unwrap().success());
-}
+use crate::fakehost::{FakeHost, ID, NEW, OLD, shells, until};
 
 /// A host whose unit was killed while it waited, and systemd's ending of it too.
 fn left_without_an_end(shell: &[&'static str]) -> FakeHost {
@@ -34,7 +9,7 @@ fn left_without_an_end(shell: &[&'static str]) -> FakeHost {
     let run = host.read("stubs/systemd-run");
     host.program("stubs/systemd-run", &run.replace("$post\n", "true\n"));
     host.begin_and_await();
-    kill_unit(&host);
+    host.kill_unit();
     until("the unit is gone", || {
         !host.path(&format!("units/reconcile-{ID}.service")).exists()
     });
@@ -132,77 +107,6 @@ fn an_acknowledgement_that_comes_before_its_time_does_not_count() {
             host.verdict() == "rolled-back not-acknowledged"
         });
     }
-}
-
-#[test]
-fn acknowledgement_and_deadline_at_the_same_instant_never_both_win() {
-    race(2);
-}
-
-#[test]
-#[ignore = "long"]
-fn acknowledgement_and_deadline_never_both_win_in_two_hundred_tries() {
-    race(67);
-}
-
-/// So many tries in each shell. Seeds are no use here: what decides is the kernel. Many tries near the
-/// instant are.
-fn race(attempts: u64) {
-    let (mut given, mut late) = (0, 0);
-    for attempt in 0..attempts {
-        for shell in shells() {
-            let host = FakeHost::that_waits(&shell, 1);
-            assert_eq!(host.begin("switch"), "new");
-            until("it waits", || {
-                host.path(&format!("run/reconcile/{ID}/awaiting")).exists()
-            });
-            let barrier = Barrier::new(3);
-            let answers = std::thread::scope(|scope| {
-                let both: Vec<_> = (0..2)
-                    .map(|_| {
-                        scope.spawn(|| {
-                            barrier.wait();
-                            host.call(&["acknowledge", ID, "20"])
-                        })
-                    })
-                    .collect();
-                // The deadline is a second after the wait began: come a little before or after.
-                std::thread::sleep(std::time::Duration::from_millis(
-                    860 + 140 * attempt / attempts,
-                ));
-                barrier.wait();
-                both.into_iter()
-                    .map(|one| one.join().unwrap())
-                    .collect::<Vec<_>>()
-            });
-            let verdict = host.verdict();
-            for answer in &answers {
-                let said = answer.lines().next().unwrap();
-                match verdict.as_str() {
-                    "done" => assert_eq!(said, "acknowledgement given", "{answer}"),
-                    "rolled-back not-acknowledged" => {
-                        assert_eq!(said, "acknowledgement late", "{answer}");
-                    }
-                    other => panic!("{other}: {answer}"),
-                }
-                assert!(
-                    answer.contains(&format!("\nverdict {verdict}\n")),
-                    "{answer}"
-                );
-            }
-            let expected = if verdict == "done" { NEW } else { OLD };
-            assert_eq!(
-                (host.running().as_str(), host.profile().as_str()),
-                (expected, expected)
-            );
-            if verdict == "done" {
-                given += 1
-            } else {
-                late += 1
-            }
-        }
-    }
-    println!("{given} given, {late} late");
 }
 
 #[test]
@@ -368,7 +272,7 @@ fn whatever_moment_it_is_killed_at_the_host_ends_where_the_decision_was() {
         // Before anybody decided: back.
         let host = FakeHost::that_waits(&shell, 30);
         host.begin_and_await();
-        kill_unit(&host);
+        host.kill_unit();
         until("it goes back", || {
             host.verdict() == "rolled-back interrupted signal"
         });

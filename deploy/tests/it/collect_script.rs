@@ -1,25 +1,10 @@
 //! What collect.sh does, in every shell that may be /bin/sh on a host.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "tests start real programs, wait in real time, and fail by panicking"
-)]
-
-#[allow(
-    dead_code,
-    reason = "shared by several tests, none of which uses all of it"
-)]
-mod fakehost;
-
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, SystemTime};
 
-use fakehost::{COLLECT, FakeHost, Holder, NEW, OLD, shells};
+use crate::fakehost::{COLLECT, FakeHost, Holder, NEW, OLD, shells};
 
 const DAY: u64 = 24 * 60 * 60;
 const ANCIENT: &str = "/nix/store/2c2wdbdjv3dsqnw5q1j9vkdkfg3gd7b8-nixos-system-ancient";

@@ -1,25 +1,10 @@
 //! How the supervisor is started, followed, ended and cleaned up, in every shell that may be /bin/sh.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "tests start real programs, wait in real time, and fail by panicking"
-)]
-
-#[allow(
-    dead_code,
-    reason = "shared by several tests, none of which uses all of it"
-)]
-mod fakehost;
-
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use fakehost::{FakeHost, Holder, ID, NEW, OLD, SUPERVISOR, shells, until};
+use crate::fakehost::{FakeHost, Holder, ID, NEW, OLD, SUPERVISOR, shells, until};
 
 #[test]
 fn two_deployments_of_ours_do_not_run_at_once() {
@@ -179,10 +164,7 @@ fn whoever_is_killed_leaves_a_verdict_and_no_second_one_replaces_it() {
         host.activation(NEW, "sleep 1000");
         assert_eq!(host.begin("switch"), "new");
         until("it runs", || host.calls().contains("test /nix"));
-        // The unit's whole cgroup, as systemd does it.
-        let group = format!("-{}", host.read("main-pid").trim());
-        let status = Command::new("kill").args(["-9", "--", &group]).status();
-        assert!(status.unwrap().success());
+        host.kill_unit();
         let report = host.call(&["wait", ID, "20"]);
         assert!(
             report.contains("\nverdict rolled-back interrupted signal\n"),

@@ -1,23 +1,8 @@
 //! What observe.sh prints, in every shell that may be /bin/sh on a host.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "tests start real programs, wait in real time, and fail by panicking"
-)]
-
-#[allow(
-    dead_code,
-    reason = "shared by several tests, none of which uses all of it"
-)]
-mod fakehost;
-
 use std::fs;
 
-use fakehost::{FakeHost, NEW, OBSERVE, OLD, shells};
+use crate::fakehost::{FakeHost, NEW, OBSERVE, OLD, shells};
 
 #[test]
 fn a_host_tells_what_it_runs() {

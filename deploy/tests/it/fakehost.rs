@@ -1,7 +1,7 @@
 //! A folder that stands for a host, with stub programs for systemd and Nix, to try the scripts on.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -32,6 +32,8 @@ pub const COLLECT: &str = concat!(
     include_str!("../../src/holder.sh"),
     include_str!("../../src/collect/collect.sh")
 );
+/// How long anything that must happen may take.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// The deployment.
 pub const ID: &str = "d-12345678";
 pub const OLD: &str = "/nix/store/0c2wdbdjv3dsqnw5q1j9vkdkfg3gd7b8-nixos-system-old";
@@ -136,9 +138,17 @@ impl FakeHost {
         fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
+    /// The file that runs is written by another process: whoever is forked while this one has it open for writing has
+    /// it open too until they execute, and running it meanwhile fails with ETXTBSY (execve(2)).
     pub fn program(&self, name: &str, script: &str) {
-        self.write(name, &format!("#!/bin/sh\n{script}\n"));
-        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).unwrap();
+        let text = format!("{name}.text");
+        self.write(&text, &format!("#!/bin/sh\n{script}\n"));
+        let written = Command::new("install")
+            .args(["-m", "755"])
+            .args([self.path(&text), self.path(name)])
+            .status();
+        assert!(written.unwrap().success());
+        fs::remove_file(self.path(&text)).unwrap();
     }
 
     pub fn link(&self, name: &str, target: &str) {
@@ -179,6 +189,17 @@ impl FakeHost {
     /// What was called so far, in order: activations, nix-env, syncs.
     pub fn calls(&self) -> String {
         self.read("calls").replace(&self.root(), "")
+    }
+
+    /// Kills the unit that runs and all its children, as systemd does with a whole control group.
+    pub fn kill_unit(&self) {
+        let group = format!("-{}", self.read("main-pid").trim());
+        let status = Command::new("kill").args(["-9", "--", &group]).status();
+        assert!(status.unwrap().success());
+    }
+
+    fn has_a_unit(&self) -> bool {
+        fs::read_dir(self.path("units")).is_ok_and(|mut units| units.next().is_some())
     }
 
     fn stubs(&self) {
@@ -331,8 +352,23 @@ impl FakeHost {
     }
 }
 
+impl Drop for FakeHost {
+    /// Nothing may run on without its folder; what is killed has its ending run, as by systemd.
+    fn drop(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.has_a_unit() && Instant::now() < deadline {
+            let group = format!("-{}", self.read("main-pid").trim());
+            let _ = Command::new("kill")
+                .args(["-9", "--", &group])
+                .stderr(Stdio::null())
+                .status();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
 pub fn until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(5));

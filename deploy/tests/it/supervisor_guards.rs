@@ -1,21 +1,6 @@
 //! What a host refuses before anything is changed, in every shell that may be /bin/sh there.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "tests start real programs, wait in real time, and fail by panicking"
-)]
-
-#[allow(
-    dead_code,
-    reason = "shared by several tests, none of which uses all of it"
-)]
-mod fakehost;
-
-use fakehost::{FakeHost, NEW, OLD, shells};
+use crate::fakehost::{FakeHost, NEW, OLD, shells};
 
 const MEBIBYTE: u64 = 1024 * 1024;
 

@@ -1,19 +1,7 @@
 //! How a system has to be doing on its host before the supervisor commits it, in every shell that may be
 //! /bin/sh on a host.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    reason = "tests start real programs, wait in real time, and fail by panicking"
-)]
-
-#[allow(
-    dead_code,
-    reason = "shared by several tests, none of which uses all of it"
-)]
-mod fakehost;
-
-use fakehost::{FakeHost, ID, NEW, OLD, shells};
+use crate::fakehost::{FakeHost, ID, NEW, OLD, shells};
 
 #[test]
 fn a_unit_that_newly_fails_sends_it_back_unless_it_does_not_matter_or_is_to_be_kept() {
@@ -172,7 +160,7 @@ fn who_says_something_else_than_who_came_first_is_late() {
         std::thread::scope(|scope| {
             let first = scope.spawn(|| host.call(&["acknowledge", ID, "20", "web"]));
             let decision = host.path(&format!("run/reconcile/{ID}/decision"));
-            fakehost::until("it is decided", || decision.is_symlink());
+            crate::fakehost::until("it is decided", || decision.is_symlink());
             let second = scope.spawn(|| host.call(&["acknowledge", ID, "20"]));
             host.write("go", "");
             assert!(first.join().unwrap().starts_with("acknowledgement given\n"));
