@@ -8,9 +8,8 @@ use std::time::Duration;
 
 /// Between two tries to have the lock: short beside what a start takes.
 const BETWEEN_TRIES: Duration = Duration::from_millis(20);
-/// Two seconds of them. A lock may be held by nobody: a child that was forked when its parent was killed has the
-/// parent's files, and with them the lock (flock(2)), until it executes its program. That takes milliseconds, on a
-/// loaded machine more.
+/// Two seconds of them, for a lock whose holder is no more: a child that was forked when it was killed has its files,
+/// and with them the lock (flock(2)), until it executes its program. That takes milliseconds, on a loaded machine more.
 const TRIES: u32 = 100;
 
 /// Held while it lives; the kernel releases it with the process, `kill -9` included.
@@ -76,21 +75,20 @@ pub fn lock(folder: &Path) -> Result<StateLock, LockError> {
         .mode(0o600)
         .open(&path)
         .map_err(file_error)?;
-    match try_lock(&file) {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            // Only for the message.
-            let _ = file.read_to_string(&mut holder);
+    let mut tries = 1;
+    while let Err(error) = file.try_lock() {
+        if let TryLockError::Error(source) = error {
+            return Err(file_error(source));
+        }
+        let holder = holder(&mut file).map_err(file_error)?;
+        if tries == TRIES || lives(&holder) {
             return Err(LockError::Held {
                 state: folder.to_owned(),
-                holder: match holder.trim() {
-                    "" => "unknown".to_owned(),
-                    holder => holder.to_owned(),
-                },
+                holder,
             });
         }
-        Err(TryLockError::Error(source)) => return Err(file_error(source)),
+        tries += 1;
+        std::thread::sleep(BETWEEN_TRIES);
     }
     file.set_len(0).map_err(file_error)?;
     file.rewind().map_err(file_error)?;
@@ -98,14 +96,20 @@ pub fn lock(folder: &Path) -> Result<StateLock, LockError> {
     Ok(StateLock { _file: file })
 }
 
-fn try_lock(file: &File) -> Result<(), TryLockError> {
-    for _ in 1..TRIES {
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => std::thread::sleep(BETWEEN_TRIES),
-            answer => return answer,
-        }
-    }
-    file.try_lock()
+/// The process id that the last holder has written down.
+fn holder(file: &mut File) -> std::io::Result<String> {
+    let mut text = String::new();
+    file.rewind()?;
+    file.read_to_string(&mut text)?;
+    Ok(match text.trim() {
+        "" => "unknown".to_owned(),
+        holder => holder.to_owned(),
+    })
+}
+
+/// Whether a holder is another process that lives. In a container that is started anew it may have had our own number.
+fn lives(holder: &str) -> bool {
+    holder != std::process::id().to_string() && Path::new("/proc").join(holder).exists()
 }
 
 #[cfg(test)]
@@ -123,6 +127,16 @@ mod tests {
             });
             lock(folder.path()).unwrap();
         });
+    }
+
+    #[test]
+    fn who_comes_second_is_told_the_process_that_lives() {
+        let folder = tempfile::tempdir().unwrap();
+        let _held = lock(folder.path()).unwrap();
+        // Another process that lives as long as this one.
+        std::fs::write(folder.path().join("lock"), "1\n").unwrap();
+        let error = lock(folder.path()).unwrap_err();
+        assert!(error.to_string().contains("process 1)"), "{error}");
     }
 
     #[test]
