@@ -19,4 +19,3 @@ mod scene;
 mod secrets;
 mod settled;
 mod ship;
-mod stage;

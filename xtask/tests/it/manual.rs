@@ -7,7 +7,7 @@ mod running;
 use std::process::Output;
 use std::time::Duration;
 
-use crate::stage::{Stage, never_built};
+use crate::scene::{Scene, never_built};
 use anyhow::Result;
 use xtask::flake::System;
 use xtask::fleet::{Host, count_begun};
@@ -16,17 +16,17 @@ use xtask::forge::Delivering;
 /// What a command that has nothing to wait for may take, on a machine that does much else.
 pub const AT_ONCE: Duration = Duration::from_secs(10);
 
-/// A stage whose daemon does not run and whose pushes nobody is told of: only a person finds them.
-pub fn alone(names: &[&str]) -> Result<Stage> {
-    let stage = Stage::prepare(names)?;
-    stage.daemon.rewrite_config()?;
-    stage.repository.set_delivering(Delivering::Lost)?;
-    Ok(stage)
+/// A scene whose daemon does not run and whose pushes nobody is told of: only a person finds them.
+pub fn alone(names: &[&str]) -> Result<Scene> {
+    let scene = Scene::prepare(names)?;
+    scene.daemon.rewrite_config()?;
+    scene.repository.set_delivering(Delivering::Lost)?;
+    Ok(scene)
 }
 
 /// Runs `reconcile` and asserts its exit code; gives all that it said.
-pub fn says(stage: &Stage, code: i32, arguments: &[&str]) -> Result<String> {
-    let output = stage.daemon.cli(arguments)?;
+pub fn says(scene: &Scene, code: i32, arguments: &[&str]) -> Result<String> {
+    let output = scene.daemon.cli(arguments)?;
     let text = text(&output);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
     assert!(!text.contains("panicked"), "{arguments:?}: {text}");

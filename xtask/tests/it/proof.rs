@@ -13,14 +13,13 @@ mod storm;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::Value;
 use xtask::daemon::Config;
-use xtask::flake::System;
 use xtask::fleet::{Host, count_begun};
 use xtask::wait::wait_until;
 
-use crate::scene::{SOON, Scene, history, status_of};
+use crate::scene::{SOON, Scene, history, status_of, wait_until_clean};
 
 /// How long hosts wait for an acknowledgement here: long beside a login, short for a test.
 const WAIT: Duration = Duration::from_secs(8);
@@ -100,26 +99,6 @@ fn assert_back(
     assert!(begun <= 1, "{name}: tried {begun} times");
     assert_eq!(outcomes(scene, name, revision)?, ["rolled_back"], "{name}");
     wait_until_clean(host)
-}
-
-/// Waits until nothing of a deployment is left on a host.
-fn wait_until_clean(host: &Host) -> Result<()> {
-    let left = || {
-        host.console(
-            "ls -A /run/reconcile /nix/var/nix/gcroots/reconcile 2>/dev/null | grep -v -e : -e lock -e starting; \
-             systemctl list-units --all --plain --no-legend 'reconcile-*'; true",
-        )
-    };
-    wait_until("a clean host", SOON, left, |left| left.trim().is_empty())?;
-    Ok(())
-}
-
-/// A version that no earlier run has built: what lies in a host's store looks copied.
-fn never_built(version: &str) -> Result<System> {
-    let since = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .context("a clock before 1970")?;
-    Ok(System::new(&format!("{version}-{}", since.as_nanos())))
 }
 
 /// Waits until a host waits for its acknowledgement.

@@ -1,5 +1,7 @@
 //! A forge, hosts and a daemon in between that has brought them to a first commit.
 
+use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,10 +29,15 @@ pub struct Scene {
     pub repository: Repository,
     pub forge: Forge,
     pub hosts: Vec<Lease>,
-    _fleet: Arc<Fleet>,
+    fleet: Arc<Fleet>,
 }
 
 impl Scene {
+    /// Hosts as they were made, a first commit of `main` for them, and a daemon that does not run yet.
+    pub fn prepare(names: &[&str]) -> Result<Self> {
+        Self::prepare_on("main", names, |_| ())
+    }
+
     /// Hosts on the first commit of `main`, and a daemon that from now on hears deliveries and polls once an hour.
     pub fn start(names: &[&str]) -> Result<Self> {
         Self::start_on("main", names, |_| ())
@@ -38,6 +45,16 @@ impl Scene {
 
     /// The same, for another branch and with a config of the test's own.
     pub fn start_on(branch: &str, names: &[&str], change: impl Fn(&mut Config)) -> Result<Self> {
+        let mut scene = Self::prepare_on(branch, names, change)?;
+        scene.daemon.start()?;
+        let first = scene.repository.tip(branch)?;
+        for host in &scene.hosts {
+            scene.wait_for_revision(host, &first)?;
+        }
+        Ok(scene)
+    }
+
+    fn prepare_on(branch: &str, names: &[&str], change: impl Fn(&mut Config)) -> Result<Self> {
         let fleet = Fleet::obtain()?;
         let hosts = fleet.lease(names)?;
         let forge = Forge::start()?;
@@ -47,29 +64,29 @@ impl Scene {
             .map(|name| (*name, System::new(FIRST)))
             .collect();
         // Before there is a hook: nothing of this is delivered.
-        let first = repository.deploy(branch, "First", &systems)?;
+        repository.deploy(branch, "First", &systems)?;
         let listed: Vec<&Host> = hosts.iter().map(|lease| &**lease).collect();
         let mut daemon = Daemon::prepare(&forge, &repository, &listed)?;
         poll_every(&mut daemon.config, "1h");
         daemon.config.defaults = format!("branch = \"{branch}\"\ninterval = \"2s\"");
         change(&mut daemon.config);
-        daemon.start()?;
-        let scene = Self {
+        Ok(Self {
             daemon,
             repository,
             forge,
             hosts,
-            _fleet: fleet,
-        };
-        for host in &scene.hosts {
-            scene.wait_for_revision(host, &first)?;
-        }
-        Ok(scene)
+            fleet,
+        })
     }
 
     /// The only host, in scenes that have one.
     pub fn host(&self) -> &Host {
         &self.hosts[0]
+    }
+
+    /// The private key that may log in to every host.
+    pub fn identity(&self) -> PathBuf {
+        self.fleet.description().identity.clone()
     }
 
     /// Pushes a commit that gives every host of the scene this version.
@@ -89,6 +106,16 @@ impl Scene {
         let running = running(host)?;
         ensure!(running == toplevel, "{} runs {running}", host.name);
         Ok(())
+    }
+
+    /// Waits until a host runs what a commit gives it and the daemon knows it; gives the toplevel.
+    pub fn wait_for_convergence(&self, host: &Host, revision: &str) -> Result<String> {
+        let toplevel = self.repository.toplevel(&host.name, revision)?;
+        self.daemon.wait_until_running(host, &toplevel, SOON)?;
+        self.wait_for_status(&host.name, "the host to be in sync", |status| {
+            status["drift"] == "in_sync" && status["desired_toplevel"] == toplevel
+        })?;
+        Ok(toplevel)
     }
 
     /// Waits until the daemon's status of a host is as it should be.
@@ -207,4 +234,28 @@ pub fn wait_for_log(daemon: &Daemon, words: &str) -> Result<()> {
         holds,
     )
     .map(drop)
+}
+
+/// A good system that no run before this one has built, so that its build and its copy are seen to happen.
+pub fn never_built(name: &str) -> Result<System> {
+    let id = fs::read_to_string("/proc/sys/kernel/random/uuid")?;
+    let id = id.split('-').next().unwrap_or_default();
+    Ok(System::new(&format!("{name}-{id}")))
+}
+
+/// What a host has of us beside the system itself: units, folders, roots of the garbage collector, locks that are held.
+pub fn leftovers(host: &Host) -> Result<String> {
+    host.console(
+        "systemctl list-units --all --plain --no-legend 'reconcile-*'; \
+         find /run/reconcile -mindepth 1 '(' -type d -o -name '.*' ')' 2>/dev/null; \
+         find /nix/var/nix/gcroots/reconcile 2>/dev/null; \
+         for lock in /run/reconcile/* /run/nixos/switch-to-configuration.lock; do \
+         [ ! -f $lock ] || flock -n $lock true || echo $lock is held; done",
+    )
+}
+
+/// Waits until nothing of ours is left on a host.
+pub fn wait_until_clean(host: &Host) -> Result<()> {
+    let nothing = |left: &String| left.is_empty();
+    wait_until("a clean host", SOON, || leftovers(host), nothing).map(drop)
 }

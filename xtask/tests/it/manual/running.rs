@@ -8,7 +8,7 @@ use anyhow::Result;
 use nix::unistd::Pid;
 use xtask::wait::{Seen, wait_for, wait_until};
 
-use crate::stage::{SOON, Stage};
+use crate::scene::{SOON, Scene};
 
 /// A command that runs beside the test.
 #[derive(Debug)]
@@ -18,10 +18,10 @@ pub struct Running {
 }
 
 impl Running {
-    pub fn start(stage: &Stage, name: &str, arguments: &[&str]) -> Result<Self> {
-        let out = stage.daemon.directory().join(name);
+    pub fn start(scene: &Scene, name: &str, arguments: &[&str]) -> Result<Self> {
+        let out = scene.daemon.directory().join(name);
         let file = fs::File::create(&out)?;
-        let mut command = stage.daemon.command(arguments);
+        let mut command = scene.daemon.command(arguments);
         let child = command
             .stdin(Stdio::null())
             .stderr(file.try_clone()?)
@@ -31,9 +31,9 @@ impl Running {
     }
 
     /// Starts it with nobody at the other end of its standard output and standard error.
-    pub fn deaf(stage: &Stage, arguments: &[&str]) -> Result<Self> {
+    pub fn deaf(scene: &Scene, arguments: &[&str]) -> Result<Self> {
         let (out, err) = (io::pipe()?.1, io::pipe()?.1);
-        let mut command = stage.daemon.command(arguments);
+        let mut command = scene.daemon.command(arguments);
         command.stdin(Stdio::null()).stdout(out).stderr(err);
         Ok(Self {
             child: command.spawn()?,

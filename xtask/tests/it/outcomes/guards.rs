@@ -6,17 +6,11 @@ use xtask::fleet::Host;
 use xtask::wait::wait_until;
 
 use super::{assert_told, attempts, ends_with, places, wait_for_outcome};
-use crate::scene::SOON;
+use crate::scene::{SOON, never_built};
 use crate::settled::{start, start_with, wait_until_in_sync};
 
 /// A platform that no machine of the test bed is.
 const ELSEWHERE: &str = "riscv64-linux";
-
-/// A version that no earlier run has built: what lies in a host's store looks copied.
-fn never_built(version: &str) -> Result<System> {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
-    Ok(System::new(&format!("{version}-{}", since.as_nanos())))
-}
 
 /// Whether a host has a store path.
 fn has(host: &Host, path: &str) -> Result<bool> {

@@ -4,8 +4,8 @@ use anyhow::Result;
 use xtask::flake::{Marker, System};
 use xtask::wait::wait_until;
 
-use super::{never_built, outcomes, quick};
-use crate::scene::{SOON, status_of};
+use super::{outcomes, quick};
+use crate::scene::{SOON, never_built, status_of};
 use crate::settled::{start_with, wait_until_in_sync};
 
 const ALL: [&str; 4] = ["spare", "uConsole", "cyt-pi", "lazyworkhorse"];

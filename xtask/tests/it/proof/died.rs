@@ -5,10 +5,9 @@ use xtask::flake::System;
 use xtask::wait::wait_until;
 
 use super::{
-    WAIT, assert_back, never_built, outcomes, patient, places, quick, wait_for_activation,
-    wait_for_awaiting, wait_until_clean,
+    WAIT, assert_back, outcomes, patient, places, quick, wait_for_activation, wait_for_awaiting,
 };
-use crate::scene::SOON;
+use crate::scene::{SOON, never_built, wait_until_clean};
 use crate::settled::{start_with, wait_until_in_sync};
 
 /// Long enough to be seen in the middle of.

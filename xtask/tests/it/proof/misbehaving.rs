@@ -3,8 +3,8 @@
 use anyhow::Result;
 use xtask::flake::{Cut, Exit, Hang, Marker, System};
 
-use super::{assert_back, never_built, places, quick, wait_until_clean};
-use crate::scene::Scene;
+use super::{assert_back, places, quick};
+use crate::scene::{Scene, never_built, wait_until_clean};
 use crate::settled::{start_with, wait_until_in_sync};
 
 const ALL: [&str; 4] = ["spare", "uConsole", "cyt-pi", "lazyworkhorse"];

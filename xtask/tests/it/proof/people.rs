@@ -6,10 +6,10 @@ use xtask::fleet::Host;
 use xtask::wait::wait_until;
 
 use super::{
-    assert_back, never_built, outcomes, patient, places, quick, wait_for_activation,
-    wait_for_awaiting, wait_for_outcome,
+    assert_back, outcomes, patient, places, quick, wait_for_activation, wait_for_awaiting,
+    wait_for_outcome,
 };
-use crate::scene::{SOON, Scene, history};
+use crate::scene::{SOON, Scene, history, never_built};
 use crate::settled::{start_with, wait_until_in_sync};
 
 /// A system that fails a unit.

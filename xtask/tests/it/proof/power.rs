@@ -5,11 +5,8 @@ use xtask::flake::{Exit, Hang, System};
 use xtask::fleet::Host;
 use xtask::wait::wait_until;
 
-use super::{
-    assert_told_truly, never_built, outcomes, places, quick, wait_for_awaiting, wait_for_outcome,
-    wait_until_clean,
-};
-use crate::scene::{SOON, Scene};
+use super::{assert_told_truly, outcomes, places, quick, wait_for_awaiting, wait_for_outcome};
+use crate::scene::{SOON, Scene, never_built, wait_until_clean};
 use crate::settled::{start_with, wait_until_in_sync};
 
 /// Where the power is cut, and whether the old or the new system may run after that.

@@ -4,8 +4,8 @@
 use anyhow::{Context, Result};
 use xtask::flake::{Cut, Exit, Hang, Marker, System};
 
-use super::{never_built, places, quick, wait_until_clean};
-use crate::scene::{history, status_of};
+use super::{places, quick};
+use crate::scene::{history, never_built, status_of, wait_until_clean};
 use crate::settled::{start_with, wait_until_in_sync};
 
 const ALL: [&str; 4] = ["spare", "uConsole", "cyt-pi", "lazyworkhorse"];

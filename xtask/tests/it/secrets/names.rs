@@ -12,7 +12,8 @@ use xtask::fleet::Host;
 use xtask::http::{Address, request};
 use xtask::process::run;
 
-use crate::stage::{SOON, Stage, never_built};
+use crate::scene::{SOON, Scene, never_built};
+use crate::settled::start;
 
 /// A file that is there once anybody has run what a name says.
 struct Canary(PathBuf);
@@ -103,11 +104,11 @@ fn quoted(text: &str) -> String {
 
 #[test]
 fn names_in_the_config_are_checked_and_run_nothing() -> Result<()> {
-    let mut stage = Stage::prepare(&["cyt-pi"])?;
+    let mut scene = Scene::prepare(&["cyt-pi"])?;
     let canary = Canary::new()?;
-    let good = stage.daemon.config.clone();
-    stage.daemon.rewrite_config()?;
-    assert_eq!(stage.daemon.cli(&["check"])?.status.code(), Some(0));
+    let good = scene.daemon.config.clone();
+    scene.daemon.rewrite_config()?;
+    assert_eq!(scene.daemon.cli(&["check"])?.status.code(), Some(0));
     for name in canary.all() {
         // ssh has no folder to leave.
         let is_harmless = |key: &str| key == "destinations" && canary.paths().contains(&name);
@@ -123,43 +124,45 @@ fn names_in_the_config_are_checked_and_run_nothing() -> Result<()> {
                 name.clone()
             };
             *config.host("cyt-pi") = format!("{key} = {value}");
-            stage.daemon.config = config;
-            stage.daemon.rewrite_config()?;
-            let code = stage.daemon.cli(&["check"])?.status.code();
+            scene.daemon.config = config;
+            scene.daemon.rewrite_config()?;
+            let code = scene.daemon.cli(&["check"])?.status.code();
             assert_eq!(code, Some(2), "{key} = {value}");
         }
         // A name is also the name of a folder of ours.
         for table in ["hosts", "repositories"] {
-            stage.daemon.config = good.clone();
-            stage.daemon.config.tail = format!("[{table}.{name}]\n");
-            stage.daemon.rewrite_config()?;
-            let code = stage.daemon.cli(&["check"])?.status.code();
+            scene.daemon.config = good.clone();
+            scene.daemon.config.tail = format!("[{table}.{name}]\n");
+            scene.daemon.rewrite_config()?;
+            let code = scene.daemon.cli(&["check"])?.status.code();
             assert_eq!(code, Some(2), "[{table}.{name}]");
         }
         let url = format!("url = {name}");
-        stage.daemon.config = good.clone();
-        stage.daemon.config.tail = format!("[repositories.\"a/b\"]\n{url}\n");
-        stage.daemon.rewrite_config()?;
+        scene.daemon.config = good.clone();
+        scene.daemon.config.tail = format!("[repositories.\"a/b\"]\n{url}\n");
+        scene.daemon.rewrite_config()?;
         assert_eq!(
-            stage.daemon.cli(&["check"])?.status.code(),
+            scene.daemon.cli(&["check"])?.status.code(),
             Some(2),
             "{url}"
         );
     }
     // A builder may be whatever Nix takes for one. It gets it as a word, not as a line of a shell.
-    stage.daemon.config = good;
+    scene.daemon.config = good;
     let builder = quoted(&canary.branches()[0]);
-    *stage.daemon.config.host("cyt-pi") += &format!("\nbuild_on = {builder}");
+    *scene.daemon.config.host("cyt-pi") += &format!("\nbuild_on = {builder}");
     let systems = [("cyt-pi", never_built("built-elsewhere")?)];
-    stage.repository.deploy("main", "Elsewhere", &systems)?;
-    stage.daemon.start()?;
-    stage.wait_for_status(stage.host(), |status| status["outcome"].is_object())?;
-    canary.assert_is_not_there(&[stage.host()])
+    scene.repository.deploy("main", "Elsewhere", &systems)?;
+    scene.daemon.start()?;
+    scene.wait_for_status(&scene.host().name, "the status of the host", |status| {
+        status["outcome"].is_object()
+    })?;
+    canary.assert_is_not_there(&[scene.host()])
 }
 
 #[test]
 fn names_on_the_command_line_run_nothing() -> Result<()> {
-    let stage = Stage::start(&["spare"])?;
+    let scene = start(&["spare"])?;
     let canary = Canary::new()?;
     for name in canary.all() {
         for arguments in [
@@ -174,7 +177,7 @@ fn names_on_the_command_line_run_nothing() -> Result<()> {
             ],
         ] {
             let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            let output = stage.daemon.cli(&words)?;
+            let output = scene.daemon.cli(&words)?;
             assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
             ensure!(!output.stderr.contains(&0x1b), "{arguments:?}: {output:?}");
         }
@@ -182,7 +185,7 @@ fn names_on_the_command_line_run_nothing() -> Result<()> {
             // A reason may be anything, and is shown without what a terminal would obey.
             let why = format!("--why={name}");
             for verb in ["suspend", "resume"] {
-                let code = stage
+                let code = scene
                     .daemon
                     .cli(&[verb, "--host=spare", &why])?
                     .status
@@ -192,23 +195,23 @@ fn names_on_the_command_line_run_nothing() -> Result<()> {
         }
     }
     for arguments in [&["history"][..], &["status"]] {
-        let shown = stage.daemon.cli(arguments)?.stdout;
+        let shown = scene.daemon.cli(arguments)?.stdout;
         ensure!(
             !shown.contains(&0x1b) && !shown.contains(&b'\r'),
             "{shown:?}"
         );
     }
-    canary.assert_is_not_there(&[stage.host()])
+    canary.assert_is_not_there(&[scene.host()])
 }
 
 #[test]
 fn names_in_a_delivery_run_nothing_and_the_daemon_goes_on() -> Result<()> {
-    let stage = Stage::start(&["uConsole"])?;
+    let scene = start(&["uConsole"])?;
     let canary = Canary::new()?;
-    let address = Address::parse(&format!("http://{}/hook", stage.daemon.config.webhook))?;
+    let address = Address::parse(&format!("http://{}/hook", scene.daemon.config.webhook))?;
     for name in canary.all() {
         let is_one_line = !name.contains(['\n', '\r']);
-        for repository in [crate::stage::REPOSITORY, &name] {
+        for repository in [crate::scene::REPOSITORY, &name] {
             let body = serde_json::json!({
                 "ref": format!("refs/heads/{name}"), "before": "0".repeat(40), "after": "1".repeat(40),
                 "repository": { "full_name": repository, "clone_url": name, "ssh_url": name },
@@ -242,28 +245,28 @@ fn names_in_a_delivery_run_nothing_and_the_daemon_goes_on() -> Result<()> {
         }
     }
     let systems = [("uConsole", never_built("after-all-that")?)];
-    let revision = stage
+    let revision = scene
         .repository
         .deploy("main", "After all that", &systems)?;
-    stage.wait_for_convergence(stage.host(), &revision)?;
+    scene.wait_for_convergence(scene.host(), &revision)?;
     ensure!(
-        !stage.daemon.log().contains('\u{1b}'),
+        !scene.daemon.log().contains('\u{1b}'),
         "an escape in the log"
     );
-    canary.assert_is_not_there(&[stage.host()])
+    canary.assert_is_not_there(&[scene.host()])
 }
 
 #[test]
 fn a_branch_with_a_name_full_of_shell_is_a_branch() -> Result<()> {
-    let mut stage = Stage::start(&["lazyworkhorse"])?;
+    let mut scene = start(&["lazyworkhorse"])?;
     let canary = Canary::new()?;
     for name in canary.branches() {
         let system = never_built("branch")?;
-        let revision = stage
+        let revision = scene
             .repository
             .deploy(&name, "Another", &[("lazyworkhorse", system)])?;
         let branch = format!("--branch={name}");
-        let output = stage
+        let output = scene
             .daemon
             .cli(&["--host=lazyworkhorse", &branch, "--action=build"])?;
         // git's own front door refuses a branch that begins with a dash, and so do we.
@@ -276,16 +279,16 @@ fn a_branch_with_a_name_full_of_shell_is_a_branch() -> Result<()> {
     }
     // And followed all the way.
     let name = canary.branches().swap_remove(0);
-    stage.daemon.config.defaults = format!("branch = {}\ninterval = \"2s\"", quoted(&name));
-    stage.daemon.rewrite_config()?;
-    let revision = stage.repository.tip(&name)?;
-    stage.wait_for_convergence(stage.host(), &revision)?;
+    scene.daemon.config.defaults = format!("branch = {}\ninterval = \"2s\"", quoted(&name));
+    scene.daemon.rewrite_config()?;
+    let revision = scene.repository.tip(&name)?;
+    scene.wait_for_convergence(scene.host(), &revision)?;
     let systems = [("lazyworkhorse", never_built("followed")?)];
-    let revision = stage.repository.deploy(&name, "Followed", &systems)?;
-    stage.wait_for_convergence(stage.host(), &revision)?;
-    stage.repository.delete_branch(&name)?;
-    stage.wait_for_status(stage.host(), |status| {
+    let revision = scene.repository.deploy(&name, "Followed", &systems)?;
+    scene.wait_for_convergence(scene.host(), &revision)?;
+    scene.repository.delete_branch(&name)?;
+    scene.wait_for_status(&scene.host().name, "the status of the host", |status| {
         status["branch_state"]["state"] == "gone"
     })?;
-    canary.assert_is_not_there(&[stage.host()])
+    canary.assert_is_not_there(&[scene.host()])
 }

@@ -11,7 +11,7 @@ use xtask::http::{Address, request};
 
 use super::token_forge::{TokenForge, basic};
 use super::watcher::{Needles, Watcher, found_in};
-use crate::stage::{REPOSITORY, SOON, Stage, never_built};
+use crate::scene::{REPOSITORY, SOON, Scene, never_built};
 
 /// A repository that only the token opens.
 const PRIVATE: &str = "infra-team/private";
@@ -50,7 +50,7 @@ fn files_that_tell(folder: &Path, needles: &Needles, told: &mut Vec<String>) -> 
 
 #[test]
 fn no_secret_is_told_by_pushes_that_succeed_and_fail_in_every_way() -> Result<()> {
-    let mut stage = Stage::prepare(&["cyt-pi", "uConsole"])?;
+    let mut scene = Scene::prepare(&["cyt-pi", "uConsole"])?;
     let (secret, token, wrong) = (random()?, random()?, random()?);
     let (right_words, wrong_words) = (basic("reconcile", &token)?, basic("reconcile", &wrong)?);
     let mut needles: Needles = vec![
@@ -60,18 +60,18 @@ fn no_secret_is_told_by_pushes_that_succeed_and_fail_in_every_way() -> Result<()
         ("the wrong token", wrong.clone()),
         ("the wrong login", wrong_words.replace("Basic ", "")),
     ];
-    for key in [stage.forge.deploy_key(), &stage.identity()] {
+    for key in [scene.forge.deploy_key(), &scene.identity()] {
         needles.extend(key_lines(key)?.into_iter().map(|line| ("a key", line)));
     }
 
     // One host's repository is reached by key, the other's by token.
-    let private = stage.forge.create(PRIVATE)?;
+    let private = scene.forge.create(PRIVATE)?;
     private.deploy("main", "First", &[("uConsole", System::new("1"))])?;
     let repositories = private.bare().ancestors().nth(2).context("no folder")?;
     let forge = TokenForge::start(repositories, &right_words)?;
-    let token_file = stage.daemon.directory().join("token");
+    let token_file = scene.daemon.directory().join("token");
     fs::write(&token_file, format!("{token}\n"))?;
-    let config = &mut stage.daemon.config;
+    let config = &mut scene.daemon.config;
     fs::write(&config.secret_files[0], format!("{secret}\n"))?;
     // `notify` would tell of each line of the log that it itself makes longer.
     config.log_level = "trace,notify=info,mio=info".to_owned();
@@ -84,7 +84,7 @@ fn no_secret_is_told_by_pushes_that_succeed_and_fail_in_every_way() -> Result<()
     *config.host("uConsole") += &format!("\nrepository = \"{PRIVATE}\"");
     let hook = format!("http://{}/hook", config.webhook);
     private.add_hook(Hook::new(&hook, &secret))?;
-    stage.repository.edit(|forge| {
+    scene.repository.edit(|forge| {
         forge.hooks[0].secret.clone_from(&secret);
         // Somebody has put the secret where it does not belong.
         let authorization = Some(format!("Bearer {secret}"));
@@ -96,8 +96,8 @@ fn no_secret_is_told_by_pushes_that_succeed_and_fail_in_every_way() -> Result<()
     })?;
 
     let watcher = Watcher::start(needles.clone());
-    stage.daemon.start()?;
-    let (by_key, by_token) = (&stage.hosts[0], &stage.hosts[1]);
+    scene.daemon.start()?;
+    let (by_key, by_token) = (&scene.hosts[0], &scene.hosts[1]);
     for system in [
         never_built("told")?,
         System {
@@ -114,13 +114,13 @@ fn no_secret_is_told_by_pushes_that_succeed_and_fail_in_every_way() -> Result<()
         },
     ] {
         let fails = system.source != Source::Good || system.exit != Exit::Good;
-        stage
+        scene
             .repository
             .deploy("main", "Another", &[("cyt-pi", system.clone())])?;
         private.deploy("main", "Another", &[("uConsole", system)])?;
-        for (host, repository) in [(by_key, &stage.repository), (by_token, &private)] {
+        for (host, repository) in [(by_key, &scene.repository), (by_token, &private)] {
             let revision = repository.tip("main")?;
-            stage.wait_for_status(host, |status| {
+            scene.wait_for_status(&host.name, "the status of the host", |status| {
                 status["desired_revision"] == revision
                     && (status["consecutive_failures"] != 0 || status["drift"] == "in_sync")
                     && (status["consecutive_failures"] != 0) == fails
@@ -128,7 +128,7 @@ fn no_secret_is_told_by_pushes_that_succeed_and_fail_in_every_way() -> Result<()
         }
     }
     // Each delivery to the hook with the wrong secret was refused, the others not.
-    for delivery in stage.repository.deliveries()?.iter().skip(1) {
+    for delivery in scene.repository.deliveries()?.iter().skip(1) {
         let expected = if delivery.hook == 1 { 403 } else { 202 };
         assert_eq!(delivery.status, Some(expected), "{delivery:?}");
     }
@@ -136,15 +136,15 @@ fn no_secret_is_told_by_pushes_that_succeed_and_fail_in_every_way() -> Result<()
     // A token that is refused by a server that repeats it, and one that is no token.
     for token in [wrong.clone(), format!("{wrong}\n{wrong}")] {
         fs::write(&token_file, token)?;
-        let answer = stage
+        let answer = scene
             .daemon
             .cli(&["--host", "uConsole", "--branch", "main"])?;
         assert!(!answer.status.success());
         tell_nothing(&[answer.stdout, answer.stderr], &needles);
     }
     assert!(forge.asked_with(&wrong_words) > 0);
-    stage.forge.stop_ssh()?;
-    let answer = stage
+    scene.forge.stop_ssh()?;
+    let answer = scene
         .daemon
         .cli(&["--host", "cyt-pi", "--branch", "main"])?;
     assert_eq!(answer.status.code(), Some(1));
@@ -159,11 +159,11 @@ fn no_secret_is_told_by_pushes_that_succeed_and_fail_in_every_way() -> Result<()
         &["plan", "--all", "--json"],
         &["check"],
     ] {
-        let answer = stage.daemon.cli(arguments)?;
+        let answer = scene.daemon.cli(arguments)?;
         tell_nothing(&[answer.stdout, answer.stderr], &needles);
     }
     for page in ["/metrics", "/healthz", "/readyz", "/", "/hook", "/../token"] {
-        tell_nothing(&[stage.daemon.get(page)?.body.into_bytes()], &needles);
+        tell_nothing(&[scene.daemon.get(page)?.body.into_bytes()], &needles);
     }
     let headers = [
         ("Host", "hook"),
@@ -177,11 +177,11 @@ fn no_secret_is_told_by_pushes_that_succeed_and_fail_in_every_way() -> Result<()
     assert_eq!(answer.status, 403);
     tell_nothing(&[format!("{answer:?}").into_bytes()], &needles);
 
-    stage.daemon.stop()?;
+    scene.daemon.stop()?;
     let (told, looks) = watcher.end()?;
     assert!(told.is_empty(), "{told:#?}");
     assert!(looks > 50, "only {looks} looks at the processes");
-    let log = stage.daemon.log();
+    let log = scene.daemon.log();
     assert!(log.contains("TRACE"), "not a word of details");
     let telling = log
         .lines()
@@ -189,8 +189,8 @@ fn no_secret_is_told_by_pushes_that_succeed_and_fail_in_every_way() -> Result<()
     assert_eq!(telling.collect::<Vec<_>>(), Vec::<&str>::new());
     // Nix reads the token from a netrc(5) of its own, and nobody else does.
     let mut told = Vec::new();
-    files_that_tell(&stage.daemon.config.state_directory, &needles, &mut told)?;
-    let netrc = stage.daemon.config.state_directory.join("scratch/netrc");
+    files_that_tell(&scene.daemon.config.state_directory, &needles, &mut told)?;
+    let netrc = scene.daemon.config.state_directory.join("scratch/netrc");
     assert_eq!(told, [format!("[\"the token\"] in {}", netrc.display())]);
     assert_eq!(mode(&netrc)?, 0o600);
     Ok(())
@@ -213,19 +213,19 @@ fn tell_nothing(texts: &[Vec<u8>], needles: &Needles) {
 
 #[test]
 fn the_state_and_its_socket_belong_to_their_user_alone() -> Result<()> {
-    let mut stage = Stage::prepare(&["spare"])?;
-    let state = stage.daemon.config.state_directory.clone();
-    stage.daemon.start()?;
+    let mut scene = Scene::prepare(&["spare"])?;
+    let state = scene.daemon.config.state_directory.clone();
+    scene.daemon.start()?;
     assert_eq!(mode(&state)?, 0o700);
     assert_eq!(mode(&state.join("control.sock"))?, 0o600);
-    stage.daemon.stop()?;
+    scene.daemon.stop()?;
     // systemd makes a StateDirectory= that everybody may enter, unless it is told otherwise.
     fs::remove_dir_all(&state)?;
     fs::create_dir(&state)?;
     fs::set_permissions(&state, fs::Permissions::from_mode(0o755))?;
-    stage.daemon.start()?;
-    let first = stage.repository.tip("main")?;
-    stage.wait_for_convergence(stage.host(), &first)?;
+    scene.daemon.start()?;
+    let first = scene.repository.tip("main")?;
+    scene.wait_for_convergence(scene.host(), &first)?;
     for entry in fs::read_dir(&state)? {
         let path = entry?.path();
         assert_eq!(mode(&path)? & 0o077, 0, "{}", path.display());

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use xtask::wait::wait_until;
 
-use crate::stage::SOON;
+use crate::scene::SOON;
 
 /// Between two looks: a short-lived process may slip through one, and not through the hundreds of a test.
 const PAUSE: Duration = Duration::from_millis(15);

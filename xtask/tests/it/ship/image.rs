@@ -70,7 +70,7 @@ fn a_container_that_is_stopped_in_mid_deployment_ends_well_and_the_next_start_fi
     contained.wait_for_convergence(&contained.repository.tip("main")?)?;
     let system = System {
         seconds: 8,
-        ..contained::never_built("stopped")?
+        ..crate::scene::never_built("stopped")?
     };
     let revision = contained
         .repository

@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::scene::never_built;
 use anyhow::{Context, Result};
 use xtask::daemon::Daemon;
 use xtask::flake::System;
@@ -186,10 +187,4 @@ fn a_host_that_allows_what_the_guide_says_is_deployed_and_nothing_else_is_allowe
     let said = String::from_utf8_lossy(&onwards.stderr).into_owned();
     assert!(said.contains("prohibited"), "{said}");
     Ok(())
-}
-
-/// A good system that no run before this one has built, so that it has to be copied or built.
-fn never_built(name: &str) -> Result<System> {
-    let id = fs::read_to_string("/proc/sys/kernel/random/uuid")?;
-    Ok(System::new(&format!("{name}-{}", id.trim())))
 }

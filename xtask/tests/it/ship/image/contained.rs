@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::scene::never_built;
 use anyhow::{Context, Result, ensure};
 use xtask::daemon::Daemon;
 use xtask::engine::{Engine, WORKSPACE};
@@ -250,11 +251,4 @@ impl Drop for Project {
 
 fn text(path: &Path) -> String {
     path.display().to_string()
-}
-
-/// A good system that no run before this one has built.
-pub fn never_built(name: &str) -> Result<System> {
-    let id = fs::read_to_string("/proc/sys/kernel/random/uuid")?;
-    let id = id.split('-').next().unwrap_or_default();
-    Ok(System::new(&format!("{name}-{id}")))
 }
