@@ -100,6 +100,8 @@ in
       };
       groups.reconcile = { };
     };
+    # The unit would make it at its first start; who works before that has to find whose it is.
+    systemd.tmpfiles.rules = [ "d /var/lib/reconcile 0700 reconcile reconcile -" ];
 
     # packaging/systemd/reconcile.service, as other distributions have it; here only what is NixOS's own.
     systemd.packages = [ cfg.package ];
