@@ -40,10 +40,11 @@ in
 
     user = lib.mkOption {
       type = lib.types.str;
-      default = "reconcile";
+      default = "reconcile-deploy";
       description = ''
         Who the controller logs in as, with `sudo = true` in its destination. With `root` there is no other user, and
-        `PermitRootLogin` of sshd has to allow it.
+        `PermitRootLogin` of sshd has to allow it. Never `reconcile`, the controller's daemon: where that runs on a host
+        which it deploys too, it would be given `sudo`.
       '';
     };
 
@@ -69,6 +70,13 @@ in
       {
         assertion = cfg.keys != [ ];
         message = "services.reconcile-host.keys is empty: the controller could not log in.";
+      }
+      {
+        assertion = cfg.user != "reconcile";
+        message = ''
+          services.reconcile-host.user is the user of the controller's daemon, which would be given sudo: name another
+          one, such as reconcile-deploy.
+        '';
       }
       {
         assertion = config.services.openssh.settings.UseDns == true || lib.all isAddress cfg.from;

@@ -80,7 +80,7 @@ in
         environment.systemPackages = [ pkgs.git ];
         environment.etc."reconcile/ssh_config".text = ''
           Host host
-            User reconcile
+            User reconcile-deploy
             IdentityFile /run/credentials/reconcile.service/login-key
             UserKnownHostsFile /etc/reconcile/hosts_known
         '';

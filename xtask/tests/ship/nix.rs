@@ -32,18 +32,34 @@ fn made(of: &str) -> Result<serde_json::Value> {
 
 #[test]
 fn a_host_refuses_to_be_reached_from_a_name_that_sshd_would_never_look_up() -> Result<()> {
-    let refused = made("from_localhost")?;
-    let refused = refused.as_array().context("no list")?;
-    assert!(
-        refused.len() == 1
-            && refused[0]
-                .as_str()
-                .unwrap()
-                .contains("\"127.0.0.1\" \"::1\""),
-        "{refused:?}"
-    );
+    assert_refused("from_localhost", "\"127.0.0.1\" \"::1\"")?;
     for good in ["from_addresses", "from_names_looked_up"] {
         assert_eq!(made(good)?, serde_json::json!([]), "{good}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_machine_may_be_controller_and_host_and_its_daemon_gets_no_sudo() -> Result<()> {
+    assert_eq!(
+        made("users_of_controller")?,
+        serde_json::json!(["reconcile"])
+    );
+    assert_eq!(
+        made("users_of_host")?,
+        serde_json::json!(["reconcile-deploy"])
+    );
+    assert_refused("daemon_deploys", "would be given sudo")
+}
+
+/// Asserts that a set of options is refused, for one reason.
+fn assert_refused(set: &str, why: &str) -> Result<()> {
+    let refused = made(set)?;
+    let reasons = refused.as_array().context("no list")?;
+    let said = reasons.iter().filter_map(|reason| reason.as_str());
+    assert!(
+        reasons.len() == 1 && said.clone().all(|reason| reason.contains(why)),
+        "{set}: {refused}"
+    );
     Ok(())
 }

@@ -32,7 +32,7 @@ fn the_example_ssh_config_says_of_each_alias_what_it_should() -> Result<()> {
             "lazyworkhorse",
             "lazyworkhorse.example",
             2424,
-            "reconcile",
+            "reconcile-deploy",
             "login-key",
         ),
         (
@@ -106,7 +106,7 @@ impl<'a> Guided<'a> {
         let guided = Self(host);
         host.console(user)?;
         host.console(&format!(
-            "install -d -m 700 -o reconcile ~reconcile/.ssh && echo '{line}' > ~reconcile/.ssh/authorized_keys"
+            "install -d -m 700 -o reconcile-deploy ~reconcile-deploy/.ssh && echo '{line}' > ~reconcile-deploy/.ssh/authorized_keys"
         ))?;
         let sudoers = fs::read(root().join("packaging/ssh/sudoers.example"))?;
         fs::write(host.directory.join("root/etc/sudoers.d/reconcile"), sudoers)?;
@@ -119,7 +119,7 @@ impl Drop for Guided<'_> {
     fn drop(&mut self) {
         let _ = self
             .0
-            .try_console("userdel --remove reconcile; rm -f /etc/sudoers.d/reconcile");
+            .try_console("userdel --remove reconcile-deploy; rm -f /etc/sudoers.d/reconcile");
     }
 }
 
@@ -138,7 +138,7 @@ fn a_host_that_allows_what_the_guide_says_is_deployed_and_nothing_else_is_allowe
     let known = fs::read_to_string(&fleet.description().ssh_config)?;
     let (address, port) = (host.address, host.port);
     let alias = format!(
-        "Host guided\n  HostName {address}\n  Port {port}\n  User reconcile\n  HostKeyAlias lazyworkhorse\n\n"
+        "Host guided\n  HostName {address}\n  Port {port}\n  User reconcile-deploy\n  HostKeyAlias lazyworkhorse\n\n"
     );
     fs::write(&ssh_config, alias + &known)?;
     daemon.config.ssh_config = ssh_config.clone();

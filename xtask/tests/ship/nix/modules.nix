@@ -58,10 +58,17 @@ let
     in
     module.config;
 
+  users = config: builtins.attrNames config.users.users;
   refusals =
     config:
     map (one: one.message) (builtins.filter (one: !one.assertion) config.assertions);
 
+  controller = {
+    enable = true;
+    settings.webhook.listen = "0.0.0.0:9080";
+    openFirewall = true;
+    credentials.login-key = "/run/secrets/login-key";
+  };
   host = {
     enable = true;
     keys = [ "ssh-ed25519 AAAA" ];
@@ -69,6 +76,10 @@ let
   hostWith = options: one "host.nix" "reconcile-host" (host // options) { };
 in
 {
+  users_of_controller = users (one "module.nix" "reconcile" controller { });
+  users_of_host = users (hostWith { });
+  daemon_deploys = refusals (hostWith { user = "reconcile"; });
+
   from_addresses = refusals (hostWith { from = [ "127.0.0.1" "::1" "192.0.2.0/24" ]; });
   from_localhost = refusals (hostWith { from = [ "127.0.0.1" "localhost" ]; });
   from_names_looked_up = refusals (
