@@ -132,3 +132,27 @@ fn a_counter_whose_labels_are_known_begins_at_zero() {
         assert!(lines.contains(series), "no {series} in\n{lines}");
     }
 }
+
+#[test]
+fn a_repository_shows_since_when_it_fails_until_it_can_be_fetched_again() {
+    const NAME: &str = "reconcile_repository_failing_since_seconds";
+    let metrics = Metrics::new().unwrap();
+    let infra = "infra-team/infra".parse().unwrap();
+    let at = |second| jiff::Timestamp::from_second(second).unwrap();
+    for (result, now, since) in [
+        (Polled::Failed, 1000, Some("1000")),
+        (Polled::Failed, 4600, Some("1000")),
+        (Polled::Nothing, 4700, Some("0")),
+        (Polled::Failed, 5000, Some("5000")),
+        (Polled::Found, 5100, Some("0")),
+    ] {
+        metrics.polled(&infra, result, at(now));
+        let lines = text(&metrics);
+        let found = lines.lines().find_map(|line| {
+            line.strip_prefix(&format!("{NAME}{{repository=\"infra-team/infra\"}} "))
+        });
+        assert_eq!(found, since, "at {now}");
+    }
+    metrics.forget_repository(&infra);
+    assert!(!text(&metrics).contains("infra-team/infra"));
+}
