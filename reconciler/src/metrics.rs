@@ -252,6 +252,7 @@ impl Metrics {
     /// Shows a host as it is now.
     pub fn show_host(&self, status: &HostStatus) {
         self.host.show(status);
+        self.store.begin(status.host.as_ref());
         if let Some(free) = status.store.free_bytes {
             self.store.show_free(status.host.as_ref(), free);
         }

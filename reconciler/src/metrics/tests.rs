@@ -122,8 +122,12 @@ fn a_refused_config_shows_until_a_good_one_is_taken_up() {
 
 #[test]
 fn a_counter_whose_labels_are_known_begins_at_zero() {
-    let lines = text(&Metrics::new().unwrap());
+    let metrics = Metrics::new().unwrap();
+    metrics.show_host(&status("cyt-pi"));
+    let lines = text(&metrics);
     for series in [
+        "reconcile_store_collections_total{result=\"failed\",store=\"cyt-pi\"} 0\n",
+        "reconcile_store_freed_bytes_total{store=\"cyt-pi\"} 0\n",
         "reconcile_polls_total{result=\"failed\"} 0\n",
         "reconcile_config_reloads_total{result=\"refused\"} 0\n",
         "reconcile_phase_duration_seconds_count{phase=\"activate\"} 0\n",
