@@ -152,6 +152,9 @@ case ${NIX_SANDBOX:-auto} in
     auto | true | false | relaxed) ;;
     *) give_up "NIX_SANDBOX is auto, true, false or relaxed, not $NIX_SANDBOX" ;;
 esac
+if ! id -un > /dev/null 2>&1; then
+    give_up "user $(id -u) has no name in /etc/passwd, and ssh refuses to run without one: run as user 1000, as the image does"
+fi
 require_writable /nix
 ours=yes
 if [ -e "$conf" ] && [ "$(head -n 1 "$conf")" != "$written" ]; then

@@ -175,6 +175,27 @@ fn a_setting_that_makes_no_sense_stops_the_start_with_its_name() -> Result<()> {
 }
 
 #[test]
+fn a_user_without_a_name_is_told_so_before_ssh_refuses_it() -> Result<()> {
+    let container = Container::new()?;
+    for shell in SHELLS {
+        let unnamed = [
+            "unshare",
+            "--user",
+            "--map-user=4000000",
+            "--map-group=4000000",
+        ];
+        let refused = container.start(&[&unnamed[..], shell].concat(), &[])?;
+        assert_eq!(refused.status.code(), Some(2), "{shell:?}");
+        assert!(
+            said(&refused).contains("user 4000000 has no name"),
+            "{}",
+            said(&refused)
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn a_nix_conf_that_somebody_else_wrote_stays_as_it_is() -> Result<()> {
     let mut container = Container::new()?;
     container.set("NIX_SANDBOX", "auto");
