@@ -269,6 +269,40 @@ fn whether_builds_are_sandboxed_is_found_by_trying() -> Result<()> {
 }
 
 #[test]
+fn a_store_in_which_nothing_can_be_built_is_not_taken_for_a_container_that_cannot_sandbox()
+-> Result<()> {
+    let mut container = Container::new()?;
+    container.starts(SHELLS[0])?;
+    container.set("NIX_SANDBOX", "auto");
+    fs::write(
+        container.path("nix/var/nix/db/db.sqlite"),
+        "not a database any more",
+    )?;
+    for shell in SHELLS {
+        let refused = container.start(shell, &[])?;
+        assert_eq!(
+            refused.status.code(),
+            Some(2),
+            "{shell:?}: {}",
+            said(&refused)
+        );
+        for words in ["nothing can be built here", "database"] {
+            assert!(
+                said(&refused).contains(words),
+                "no {words}: {}",
+                said(&refused)
+            );
+        }
+        assert!(
+            !container.conf()?.contains("sandbox ="),
+            "{}",
+            container.conf()?
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn arguments_are_those_of_the_program() -> Result<()> {
     let container = Container::new()?;
     for shell in SHELLS {
