@@ -316,6 +316,35 @@ fn arguments_are_those_of_the_program() -> Result<()> {
 }
 
 #[test]
+fn every_setting_is_described_and_compose_hands_it_on() -> Result<()> {
+    let text = |file: &str| fs::read_to_string(root().join(file));
+    let entrypoint = text("packaging/image/entrypoint.sh")?;
+    let names = entrypoint
+        .split("${")
+        .skip(1)
+        .filter_map(|rest| {
+            rest.split(|c: char| !c.is_ascii_uppercase() && c != '_')
+                .next()
+        })
+        // The image's own.
+        .filter(|name| name.starts_with("NIX_") && *name != "NIX_SEED");
+    let names: std::collections::BTreeSet<&str> = names.collect();
+    assert!(names.len() > 7, "{names:?}");
+    let (guide, compose) = (text("docs/container.md")?, text("compose.yaml")?);
+    for name in names {
+        assert!(
+            guide.contains(&format!("\n| `{name}` |")),
+            "the guide does not have {name}"
+        );
+        assert!(
+            compose.contains(&format!("\n      {name}: \"${{{name}:-")),
+            "compose does not hand on {name}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn the_scripts_of_the_image_are_clean_for_shellcheck() -> Result<()> {
     let folder = root().join("packaging/image");
     run(Command::new("shellcheck")
