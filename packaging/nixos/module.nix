@@ -57,7 +57,8 @@ in
     };
 
     credentials = lib.mkOption {
-      type = lib.types.attrsOf lib.types.path;
+      # A path of Nix, as in ./key, would be copied into the store, which all can read: it has to be a string.
+      type = lib.types.attrsOf lib.types.externalPath;
       default = { };
       example = {
         webhook-secret = "/run/secrets/reconcile/webhook-secret";
