@@ -24,3 +24,4 @@ mod settled;
 mod ssh;
 mod store;
 mod systemd;
+mod tunnel;
