@@ -76,7 +76,7 @@ pub enum SwitchLock {
     },
 }
 
-/// What `/run/reconcile/<id>` says about a deployment.
+/// What a deployment left on the host: `/run/reconcile/<id>`, what outlives a boot of it, or its GC roots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeploymentTrace {
     /// Its id.

@@ -65,18 +65,31 @@ space() {
     done
 }
 
-# Only root sees these.
-deployments() {
-    for folder in "$root"/run/reconcile/*/; do
+# traces: the ids of the deployments that left something here, each once. A boot empties /run, and nothing else.
+traces() {
+    for folder in "$root"/run/reconcile/*/ "$root"/var/lib/reconcile-supervisor/*/; do
         [ -d "$folder" ] || continue
-        id=${folder%/}
-        id=${id##*/}
+        folder=${folder%/}
+        say "${folder##*/}"
+    done
+    for link in "$root"/nix/var/nix/gcroots/reconcile/*; do
+        [ -L "$link" ] || continue
+        link=${link##*/}
+        say "${link%-*}"
+    done
+}
+
+# Only root sees what they say of themselves.
+deployments() {
+    traces | sort -u | head -n 20 | while read -r id; do
         state=$(timeout "$PATIENCE" systemctl show --property=ActiveState --value \
-            "reconcile-$id.service" 2>/dev/null)
+            "reconcile-$id.service" 2>/dev/null </dev/null)
         verdict=
-        read -r verdict 2>/dev/null <"$folder/verdict"
+        for folder in run/reconcile var/lib/reconcile-supervisor; do
+            [ -n "$verdict" ] || read -r verdict 2>/dev/null <"$root/$folder/$id/verdict"
+        done
         say "deployment $id ${state:-unknown} $verdict"
-    done | head -n 20
+    done
 }
 
 main() {

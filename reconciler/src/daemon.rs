@@ -122,6 +122,7 @@ pub async fn serve(
             let heartbeat = Heartbeat {
                 turned: || {
                     world.metrics.loop_turned(clock::now());
+                    world.pulse.turned();
                     manager.turned(&world.setup().config);
                 },
                 every: service_manager::turn_interval(),

@@ -41,6 +41,7 @@ pub mod plan;
 pub mod progress;
 pub mod proof;
 pub mod proven;
+pub mod pulse;
 pub mod reboot;
 pub mod rebooting;
 pub mod refuge;

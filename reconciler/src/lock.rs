@@ -4,6 +4,14 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Between two tries to have the lock: short beside what a start takes.
+const BETWEEN_TRIES: Duration = Duration::from_millis(20);
+/// Two seconds of them. A lock may be held by nobody: a child that was forked when its parent was killed has the
+/// parent's files, and with them the lock (flock(2)), until it executes its program. That takes milliseconds, on a
+/// loaded machine more.
+const TRIES: u32 = 100;
 
 use nix::unistd::{Uid, User, geteuid};
 
@@ -104,7 +112,7 @@ pub fn lock(folder: &Path) -> Result<StateLock, LockError> {
         .mode(0o600)
         .open(&path)
         .map_err(file_error)?;
-    match file.try_lock() {
+    match try_lock(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
@@ -126,9 +134,32 @@ pub fn lock(folder: &Path) -> Result<StateLock, LockError> {
     Ok(StateLock { _file: file })
 }
 
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 1..TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(BETWEEN_TRIES),
+            answer => return answer,
+        }
+    }
+    file.try_lock()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_that_what_a_killed_process_left_has_for_a_moment_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = lock(folder.path()).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(10 * BETWEEN_TRIES);
+                drop(held);
+            });
+            lock(folder.path()).unwrap();
+        });
+    }
 
     #[test]
     fn a_second_process_is_told_who_holds_the_state() {

@@ -21,6 +21,7 @@ use crate::evaluations::Evaluations;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
 use crate::proof::Attended;
+use crate::pulse::Pulse;
 use crate::runner::Waker;
 use crate::supersede::Starving;
 use crate::trust::Trust;
@@ -42,6 +43,8 @@ pub struct World {
     pub waker: Waker,
     /// What Prometheus reads.
     pub metrics: Metrics,
+    /// Whether the loop turns.
+    pub pulse: Pulse,
     /// Evaluations that run now, shared by the hosts that wait for them.
     pub evaluations: Evaluations,
     /// Hosts whose work is superseded again and again.
@@ -112,6 +115,7 @@ impl World {
             orders: Orders::default(),
             waker: Waker::default(),
             metrics: Metrics::new()?,
+            pulse: Pulse::default(),
             evaluations: Evaluations::default(),
             starving: Starving::default(),
             reboots: Mutex::default(),

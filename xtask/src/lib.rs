@@ -1,6 +1,6 @@
 //! The test bed: real hosts, a forge that speaks like Gitea, and the daemon between them.
 //!
-//! A story is a test in `xtask/tests/*.rs`:
+//! A story is a test in `xtask/tests/it`:
 //!
 //! ```no_run
 //! use std::time::Duration;

@@ -356,7 +356,8 @@ impl Drop for FakeHost {
     /// Nothing may run on without its folder; what is killed has its ending run, as by systemd.
     fn drop(&mut self) {
         let deadline = Instant::now() + PATIENCE;
-        while self.has_a_unit() && Instant::now() < deadline {
+        let began_one = self.path("main-pid").exists();
+        while began_one && self.has_a_unit() && Instant::now() < deadline {
             let group = format!("-{}", self.read("main-pid").trim());
             let _ = Command::new("kill")
                 .args(["-9", "--", &group])

@@ -66,6 +66,42 @@ fn a_host_tells_what_it_runs() {
 }
 
 #[test]
+fn what_a_deployment_has_left_is_seen_also_after_a_boot_has_emptied_run() {
+    for shell in shells() {
+        let host = FakeHost::new(&shell);
+        host.write(
+            "var/lib/reconcile-supervisor/d-11111111/verdict",
+            "rollback-failed restore 1 not-acknowledged\n",
+        );
+        fs::create_dir_all(host.path("nix/var/nix/gcroots/reconcile")).unwrap();
+        for end in ["old", "new"] {
+            for id in ["d-11111111", "d-22222222"] {
+                host.link(&format!("nix/var/nix/gcroots/reconcile/{id}-{end}"), OLD);
+            }
+        }
+        let output = host.run(&host.script(OBSERVE), &[]);
+        let answer = String::from_utf8(output.stdout).unwrap();
+        let traces: Vec<&str> = answer
+            .lines()
+            .filter(|line| line.starts_with("deployment "))
+            .collect();
+        assert_eq!(
+            traces,
+            [
+                "deployment d-11111111 inactive rollback-failed restore 1 not-acknowledged",
+                "deployment d-22222222 inactive ",
+            ]
+        );
+        for id in ["d-11111111", "d-22222222"] {
+            host.call(&["clean", id]);
+        }
+        let output = host.run(&host.script(OBSERVE), &[]);
+        let answer = String::from_utf8(output.stdout).unwrap();
+        assert!(!answer.contains("deployment "), "{answer}");
+    }
+}
+
+#[test]
 fn a_bare_host_answers_too() {
     for shell in shells() {
         let host = FakeHost::new(&shell);

@@ -9,6 +9,7 @@
 mod damage;
 mod files;
 mod https;
+mod limits;
 mod nix;
 mod signatures;
 mod ssh;

@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use desired_state::{
-    BranchState, Built, Cause, Deployment, HistoryEntry, HistoryFilter, HostName, Pin,
-    ReceivedDelivery, RepositoryName, Revision, Store, StoreError, Suspension, Unannounced, Wish,
+    BranchState, Built, Cause, Collection, CollectionResult, Deployment, HistoryEntry,
+    HistoryFilter, HostName, NixStore, Pin, ReceivedDelivery, RepositoryName, Revision, Store,
+    StoreError, Suspension, Unannounced, Wish,
 };
 use jiff::Timestamp;
 
 type Told = Result<(), Box<dyn std::error::Error>>;
+
+/// The schema since which garbage collections are kept.
+const COLLECTIONS: i64 = 4;
 
 /// The document of a host's memory, which the store keeps without reading it.
 const DOCUMENT: &str = r#"{"failures":2,"machine_id":"0123456789abcdef0123456789abcdef"}"#;
@@ -147,6 +151,26 @@ fn unannounced() -> Result<Unannounced, Box<dyn std::error::Error>> {
     })
 }
 
+fn collections() -> Result<[(NixStore, Collection); 2], Box<dyn std::error::Error>> {
+    let collection = |result, freed, detail: &str| Collection {
+        began_at: at(600),
+        ended_at: at(700),
+        result,
+        freed,
+        detail: detail.to_owned(),
+    };
+    Ok([
+        (
+            NixStore::Controller,
+            collection(CollectionResult::Done, 5_000_000_000, ""),
+        ),
+        (
+            NixStore::Host(host("cyt-pi")?),
+            collection(CollectionResult::Failed, 0, "the disk is full"),
+        ),
+    ])
+}
+
 /// Tells the story to a store that is empty.
 pub async fn tell(store: &Store) -> Told {
     let deliveries = deliveries()?;
@@ -175,11 +199,18 @@ pub async fn tell(store: &Store) -> Told {
             found.found_at,
         )
         .await?;
+    for (of, collection) in collections()? {
+        store.record_collection(&of, &collection).await?;
+    }
     Ok(())
 }
 
-/// Checks that a store knows all of the story, and that one can go on with it.
-pub async fn assert_known(store: &Store) -> Told {
+/// Checks that a store knows all that could be told to one of this schema, and that one can go on with it.
+pub async fn assert_known(store: &Store, schema: i64) -> Told {
+    for (of, collection) in collections()? {
+        let known = (schema >= COLLECTIONS).then_some(collection);
+        assert_eq!(store.last_collection(&of).await?, known);
+    }
     assert_eq!(store.wishes().await?, wishes()?);
     assert_eq!(store.pins().await?, [pin()?]);
     assert_eq!(store.suspensions().await?, [suspension()?]);

@@ -17,7 +17,7 @@ pub const LIMITS: Limits = Limits {
     grace: Duration::from_secs(2),
 };
 
-/// `GET /metrics`, `/healthz` (the process answers) and `/readyz` (the state can be read).
+/// `GET /metrics`, `/healthz` (the loop turns; if not, a restart is the mend) and `/readyz` (the state can be read).
 pub fn routes(
     world: Arc<World>,
 ) -> impl Filter<Extract = (Response<Vec<u8>>,), Error = Rejection> + Clone + Send + Sync + 'static
@@ -39,7 +39,13 @@ async fn answer(world: &World, path: &str) -> Response<Vec<u8>> {
                 plain(StatusCode::INTERNAL_SERVER_ERROR, b"see the log\n".to_vec())
             }
         },
-        "/healthz" => plain(StatusCode::OK, b"ok\n".to_vec()),
+        "/healthz" => match world.pulse.stalled_for() {
+            None => plain(StatusCode::OK, b"ok\n".to_vec()),
+            Some(silence) => plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("the loop has not turned for {} s\n", silence.as_secs()).into_bytes(),
+            ),
+        },
         "/readyz" => match world.store.wishes().await {
             Ok(_) => plain(StatusCode::OK, b"ready\n".to_vec()),
             Err(error) => {
@@ -67,4 +73,28 @@ fn plain(status: StatusCode, body: Vec<u8>) -> Response<Vec<u8>> {
         http::HeaderValue::from_static(prometheus::TEXT_FORMAT),
     );
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_whose_loop_has_stalled_says_that_it_is_not_healthy() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("reconcile.toml");
+        let text = "state_directory = \"state\"\n[hosts.cyt-pi]\n\
+                    [repositories.\"a/b\"]\nurl = \"file:///nowhere\"\n";
+        std::fs::write(&file, text).unwrap();
+        let loaded = crate::config::load(&file, &Default::default()).unwrap();
+        let world = World::open(Arc::clone(&loaded.config)).await.unwrap();
+        tokio::time::pause();
+        assert_eq!(answer(&world, "/healthz").await.status(), StatusCode::OK);
+        tokio::time::advance(Duration::from_secs(90)).await;
+        let stalled = answer(&world, "/healthz").await;
+        assert_eq!(stalled.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(stalled.body(), b"the loop has not turned for 90 s\n");
+        world.pulse.turned();
+        assert_eq!(answer(&world, "/healthz").await.status(), StatusCode::OK);
+    }
 }

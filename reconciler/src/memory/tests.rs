@@ -170,3 +170,31 @@ fn a_document_of_another_version_can_be_read() {
         serde_json::from_str(r#"{"failures": 2, "a_field_of_the_future": true}"#).unwrap();
     assert_eq!(memory.failures, 2);
 }
+
+/// Documents as programs of earlier schemas kept them, by schema; never changed.
+const RECORDED: [&str; 1] = [include_str!("recorded/0004.json")];
+
+#[test]
+fn what_a_program_of_an_earlier_schema_remembered_is_read_whole() {
+    for recorded in RECORDED {
+        let memory: Memory = serde_json::from_str(recorded).unwrap();
+        let told: serde_json::Value = serde_json::from_str(recorded).unwrap();
+        let known = serde_json::to_value(&memory).unwrap();
+        for (field, value) in told.as_object().unwrap() {
+            assert_eq!(known.get(field), Some(value), "{field}");
+        }
+    }
+}
+
+#[test]
+fn the_newest_recorded_document_has_every_field() {
+    let newest = RECORDED.last().unwrap();
+    let told: serde_json::Value = serde_json::from_str(newest).unwrap();
+    let known = serde_json::to_value(Memory::default()).unwrap();
+    for (field, empty) in known.as_object().unwrap() {
+        assert!(
+            told.get(field).is_some_and(|value| value != empty),
+            "{field}: record a document of the present schema that has it"
+        );
+    }
+}

@@ -88,7 +88,7 @@ pub fn alerts() -> Vec<Alert> {
 pub fn proofs() -> Vec<Proof> {
     let files = ["alerts.test.yaml", "alerts-of-days.test.yaml"];
     let of_file = |file| {
-        let text = text(&format!("xtask/tests/ship/dashboards/{file}"));
+        let text = text(&format!("xtask/tests/it/ship/dashboards/{file}"));
         serde_saphyr::from_str::<Proofs>(&text).unwrap().tests
     };
     files.into_iter().flat_map(of_file).collect()

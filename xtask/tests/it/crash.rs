@@ -1,0 +1,335 @@
+//! The daemon, the network and the power of neither are there for ever: whatever dies in the middle of a deployment,
+//! every host ends on the system that is wanted, and was switched to it once.
+
+use std::time::{Duration, Instant};
+
+use crate::stage::{SOON, Stage, descendants, never_built, wait_until_clean};
+use anyhow::{Context, Result, ensure};
+use xtask::daemon::Daemon;
+use xtask::flake::{Exit, Source, System};
+use xtask::fleet::{Host, count_begun};
+use xtask::process::finish;
+use xtask::wait::wait_until;
+
+/// What a daemon that has nothing to finish may take to end.
+const QUICKLY: Duration = Duration::from_secs(10);
+
+/// Asserts that a host got to a system in one go: activated once, made the boot default once, nothing left behind.
+fn assert_switched_once(stage: &Stage, host: &Host, revision: &str) -> Result<()> {
+    let toplevel = stage.wait_for_convergence(host, revision)?;
+    assert_eq!(host.profile_toplevel()?, toplevel);
+    assert_eq!(host.boot_default()?, toplevel);
+    let log = host.activations()?;
+    for action in ["test", "boot"] {
+        assert_eq!(
+            count_begun(&log, action, &toplevel),
+            1,
+            "{action}: {log:#?}"
+        );
+    }
+    wait_until_clean(host)
+}
+
+/// The outcomes of the host's deployments, the newest first.
+fn outcomes(stage: &Stage, host: &Host) -> Result<Vec<String>> {
+    let entries = stage.history(host, "deployment")?;
+    let outcome = |entry: &serde_json::Value| entry["outcome"].as_str().map(str::to_owned);
+    Ok(entries.iter().filter_map(outcome).collect())
+}
+
+/// Waits until the daemon runs a program with these words.
+fn wait_for_child(daemon: &Daemon, words: &str) -> Result<()> {
+    let pid = daemon.pid()?;
+    let runs = |lines: &Vec<String>| lines.iter().any(|line| line.contains(words));
+    wait_until(words, SOON, || descendants(pid), runs)
+        .map(drop)
+        .with_context(|| daemon.last_words())
+}
+
+/// Waits until a system is being activated.
+fn wait_for_activation(host: &Host, toplevel: &str) -> Result<()> {
+    let begun = |count: &usize| *count == 1;
+    let look = || Ok(count_begun(&host.activations()?, "test", toplevel));
+    wait_until("an activation to begin", SOON, look, begun).map(drop)
+}
+
+/// Waits until the host itself has done what it can with a system, whoever watches: from then on it waits for a login.
+fn wait_for_end(host: &Host, toplevel: &str) -> Result<()> {
+    let ended = |log: &Vec<xtask::fleet::Activation>| {
+        log.iter().any(|one| {
+            one.action == "test" && one.toplevel == toplevel && one.event.starts_with("end")
+        })
+    };
+    wait_until(
+        "the end of an activation",
+        SOON,
+        || host.activations(),
+        ended,
+    )
+    .map(drop)
+}
+
+#[test]
+fn a_push_that_was_answered_is_deployed_although_the_daemon_was_killed_before_it_fetched()
+-> Result<()> {
+    let mut stage = Stage::start(&["cyt-pi"])?;
+    stage.forge.stop_ssh()?;
+    let system = never_built("answered")?;
+    let revision = stage
+        .repository
+        .deploy("main", "Second", &[("cyt-pi", system)])?;
+    stage.daemon.kill()?;
+    let deliveries = stage.repository.deliveries()?;
+    let push = deliveries.last().context("no delivery")?;
+    assert_eq!(push.status, Some(202));
+    stage.forge.start_ssh()?;
+    stage.daemon.start()?;
+    assert_switched_once(&stage, stage.host(), &revision)?;
+    // Not a poll that happened to come by: the delivery itself was kept.
+    let wishes = stage.history(stage.host(), "wish")?;
+    assert_eq!(wishes[0]["cause"], format!("delivery {}", push.uuid));
+    Ok(())
+}
+
+#[test]
+fn a_build_under_way_when_the_daemon_is_killed_is_finished_after_its_start() -> Result<()> {
+    let mut stage = Stage::start(&["spare"])?;
+    let system = System {
+        source: Source::BuildsSlowly(4),
+        ..never_built("slow-build")?
+    };
+    let revision = stage
+        .repository
+        .deploy("main", "Second", &[("spare", system)])?;
+    wait_for_child(&stage.daemon, "sleep 4")?;
+    stage.daemon.kill()?;
+    stage.daemon.start()?;
+    assert_switched_once(&stage, stage.host(), &revision)?;
+    assert_eq!(outcomes(&stage, stage.host())?[0], "converged");
+    Ok(())
+}
+
+#[test]
+fn a_copy_under_way_when_the_daemon_is_killed_is_finished_after_its_start() -> Result<()> {
+    let mut stage = Stage::start(&["lazyworkhorse"])?;
+    let system = System {
+        megabytes: 150,
+        ..never_built("big")?
+    };
+    let systems = [("lazyworkhorse", system)];
+    let revision = stage.repository.deploy("main", "Second", &systems)?;
+    wait_for_child(&stage.daemon, "copy")?;
+    stage.daemon.kill()?;
+    let toplevel = stage.repository.toplevel("lazyworkhorse", &revision)?;
+    let is_whole = format!("nix-store --check-validity {toplevel}");
+    ensure!(
+        !stage.host().try_console(&is_whole)?.status.success(),
+        "the copy was over before the daemon was killed"
+    );
+    stage.daemon.start()?;
+    assert_switched_once(&stage, stage.host(), &revision)
+}
+
+#[test]
+fn an_activation_goes_on_while_no_daemon_runs_and_the_next_one_takes_it_up() -> Result<()> {
+    let mut stage = Stage::start(&["uConsole"])?;
+    let system = System {
+        seconds: 3,
+        ..never_built("slow-activation")?
+    };
+    let revision = stage
+        .repository
+        .deploy("main", "Second", &[("uConsole", system)])?;
+    let toplevel = stage.repository.toplevel("uConsole", &revision)?;
+    wait_for_activation(stage.host(), &toplevel)?;
+    stage.daemon.kill()?;
+    // Once while it still runs on the host, and killed again, and once when it waits there.
+    stage.daemon.start()?;
+    stage.daemon.kill()?;
+    wait_for_end(stage.host(), &toplevel)?;
+    stage.daemon.start()?;
+    assert_switched_once(&stage, stage.host(), &revision)?;
+    assert_eq!(outcomes(&stage, stage.host())?, ["converged", "converged"]);
+    Ok(())
+}
+
+#[test]
+fn a_daemon_that_is_told_to_end_during_an_activation_does_and_the_next_one_takes_it_up()
+-> Result<()> {
+    let mut stage = Stage::start(&["spare"])?;
+    let system = System {
+        seconds: 8,
+        ..never_built("terminated")?
+    };
+    let revision = stage
+        .repository
+        .deploy("main", "Second", &[("spare", system)])?;
+    let toplevel = stage.repository.toplevel("spare", &revision)?;
+    wait_for_activation(stage.host(), &toplevel)?;
+    let start = Instant::now();
+    assert!(stage.daemon.stop()?.success());
+    assert!(start.elapsed() < QUICKLY, "{:?}", start.elapsed());
+    assert!(stage.host().running_toplevel()? != toplevel, "ended before");
+    stage.daemon.start()?;
+    assert_switched_once(&stage, stage.host(), &revision)?;
+    assert_eq!(outcomes(&stage, stage.host())?, ["converged", "converged"]);
+    Ok(())
+}
+
+#[test]
+fn a_host_that_is_unplugged_during_its_activation_is_read_back_when_it_is_plugged_in_again()
+-> Result<()> {
+    let stage = Stage::start(&["cyt-pi"])?;
+    let system = System {
+        seconds: 2,
+        ..never_built("unplugged")?
+    };
+    let revision = stage
+        .repository
+        .deploy("main", "Second", &[("cyt-pi", system)])?;
+    let toplevel = stage.repository.toplevel("cyt-pi", &revision)?;
+    wait_for_activation(stage.host(), &toplevel)?;
+    stage.host().cut_network()?;
+    wait_for_end(stage.host(), &toplevel)?;
+    // It runs there, and nobody here can know it yet.
+    assert_eq!(outcomes(&stage, stage.host())?, ["converged"]);
+    stage.host().restore_network()?;
+    assert_switched_once(&stage, stage.host(), &revision)?;
+    assert_eq!(outcomes(&stage, stage.host())?, ["converged", "converged"]);
+    Ok(())
+}
+
+#[test]
+fn an_activation_that_fails_while_its_host_is_unplugged_is_told_as_rolled_back() -> Result<()> {
+    let mut stage = Stage::prepare(&["uConsole"])?;
+    stage.daemon.config.backoff = "first = \"1h\"\nmax = \"1h\"".to_owned();
+    stage.daemon.start()?;
+    let first = stage.repository.tip("main")?;
+    stage.wait_for_convergence(stage.host(), &first)?;
+    let system = System {
+        seconds: 2,
+        exit: Exit::ActivationFails,
+        ..never_built("fails-alone")?
+    };
+    let revision = stage
+        .repository
+        .deploy("main", "Second", &[("uConsole", system)])?;
+    let toplevel = stage.repository.toplevel("uConsole", &revision)?;
+    wait_for_activation(stage.host(), &toplevel)?;
+    stage.host().cut_network()?;
+    let ended = |log: &Vec<xtask::fleet::Activation>| log.iter().any(|one| one.event == "end 2");
+    wait_until("the failure", SOON, || stage.host().activations(), ended)?;
+    stage.host().restore_network()?;
+    stage.wait_for_status(stage.host(), |status| status["consecutive_failures"] == 1)?;
+    assert_eq!(
+        outcomes(&stage, stage.host())?,
+        ["rolled_back", "converged"]
+    );
+    let first = stage.repository.toplevel("uConsole", &first)?;
+    assert_eq!(stage.host().running_toplevel()?, first);
+    assert_eq!(stage.status_of(stage.host())?["drift"], "drifted");
+    wait_until_clean(stage.host())
+}
+
+#[test]
+fn a_failure_and_its_backoff_outlive_the_daemon_that_saw_it() -> Result<()> {
+    let mut stage = Stage::prepare(&["spare"])?;
+    stage.daemon.config.backoff = "first = \"1h\"\nmax = \"1h\"".to_owned();
+    let bad = System {
+        exit: Exit::ChecksRefuse,
+        ..never_built("bad")?
+    };
+    let revision = stage.repository.deploy("main", "Bad", &[("spare", bad)])?;
+    let toplevel = stage.repository.toplevel("spare", &revision)?;
+    stage.daemon.start()?;
+    let one = |outcomes: &Vec<String>| outcomes.len() == 1;
+    wait_until("a failure", SOON, || outcomes(&stage, stage.host()), one)?;
+    stage.daemon.kill()?;
+    stage.daemon.start()?;
+    let seen = stage.status_of(stage.host())?["last_seen"].clone();
+    let status = stage.wait_for_status(stage.host(), |status| status["last_seen"] != seen)?;
+    assert_eq!(status["consecutive_failures"], 1, "{status:#}");
+    assert!(status["next_attempt"].is_string(), "{status:#}");
+    let log = stage.host().activations()?;
+    assert_eq!(count_begun(&log, "test", &toplevel), 1, "{log:#?}");
+    wait_until_clean(stage.host())
+}
+
+#[test]
+fn a_second_daemon_on_the_same_state_refuses_and_names_the_first() -> Result<()> {
+    let mut stage = Stage::prepare(&["cyt-pi"])?;
+    stage.daemon.start()?;
+    let second = stage.daemon.cli(&["serve"])?;
+    assert_eq!(second.status.code(), Some(7), "{second:?}");
+    let complaint = String::from_utf8_lossy(&second.stderr).into_owned();
+    let holder = format!("process {}", stage.daemon.pid()?);
+    assert!(complaint.contains(&holder), "{complaint}");
+    // The first goes on as if nothing had been.
+    let first = stage.repository.tip("main")?;
+    stage.wait_for_convergence(stage.host(), &first)?;
+    stage.daemon.kill()?;
+    // A lock whose holder was killed holds nobody up.
+    stage.daemon.start()
+}
+
+#[test]
+fn nothing_of_a_daemon_that_has_ended_runs_on() -> Result<()> {
+    let mut stage = Stage::start(&["lazyworkhorse"])?;
+    let state = stage.daemon.config.state_directory.display().to_string();
+    let running = || {
+        let mut command = std::process::Command::new("pgrep");
+        let output = finish(command.args(["--full", "--list-full", &state]))?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    ensure!(!running()?.is_empty(), "nothing to end");
+    stage.daemon.stop()?;
+    wait_until("everything to have ended", SOON, running, String::is_empty)?;
+    assert!(
+        !stage
+            .daemon
+            .config
+            .state_directory
+            .join("control.sock")
+            .exists()
+    );
+    Ok(())
+}
+
+/// The seed of the instants at which the daemon is killed; another finds others.
+const SEED: u64 = 20_261_122;
+
+#[test]
+#[ignore = "long"]
+fn whenever_the_daemon_is_killed_every_push_is_deployed_once() -> Result<()> {
+    let mut stage = Stage::start(&["cyt-pi", "uConsole", "spare"])?;
+    println!("seed {SEED}");
+    let mut random = SEED;
+    for round in 0..20_u32 {
+        let system = System {
+            seconds: 1,
+            source: Source::BuildsSlowly(1),
+            megabytes: 20,
+            ..never_built(&format!("round-{round}"))?
+        };
+        let systems: Vec<_> = ["cyt-pi", "uConsole", "spare"]
+            .map(|name| (name, system.clone()))
+            .into();
+        let revision = stage
+            .repository
+            .deploy("main", &format!("Round {round}"), &systems)?;
+        // Numerical Recipes' linear congruential generator: reproducible, and good enough to spread instants.
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let instant = Duration::from_millis((random >> 33) % 8_000);
+        println!("round {round}: killed after {instant:?}");
+        std::thread::sleep(instant);
+        stage.daemon.kill()?;
+        stage.daemon.start()?;
+        for host in &stage.hosts {
+            assert_switched_once(&stage, host, &revision)
+                .with_context(|| format!("round {round}, {instant:?}"))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,4 @@
+//! Hosts that leave what is wanted: changed by other hands, or off and back.
+
+mod changed;
+mod off;

@@ -1,0 +1,234 @@
+//! Nobody is told a secret: not by a log, a list of processes, an answer, a metric or a file.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use xtask::flake::{Exit, Source, System};
+use xtask::forge::Hook;
+use xtask::http::{Address, request};
+
+use super::token_forge::{TokenForge, basic};
+use super::watcher::{Needles, Watcher, found_in};
+use crate::stage::{REPOSITORY, SOON, Stage, never_built};
+
+/// A repository that only the token opens.
+const PRIVATE: &str = "infra-team/private";
+
+/// 32 hexadecimal digits that nobody has seen before.
+fn random() -> Result<String> {
+    let id = fs::read_to_string("/proc/sys/kernel/random/uuid")?;
+    Ok(id.trim().replace('-', ""))
+}
+
+/// The lines of a private key that are not its frame.
+fn key_lines(file: &Path) -> Result<Vec<String>> {
+    let text = fs::read_to_string(file)?;
+    let lines = text.lines().filter(|line| !line.starts_with("-----"));
+    Ok(lines.map(str::to_owned).collect())
+}
+
+/// Every file below a folder that holds a secret.
+fn files_that_tell(folder: &Path, needles: &Needles, told: &mut Vec<String>) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_symlink() {
+            continue;
+        }
+        if path.is_dir() {
+            files_that_tell(&path, needles, told)?;
+        } else if let Ok(text) = fs::read(&path) {
+            let found = found_in(&text, needles);
+            if !found.is_empty() {
+                told.push(format!("{found:?} in {}", path.display()));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn no_secret_is_told_by_pushes_that_succeed_and_fail_in_every_way() -> Result<()> {
+    let mut stage = Stage::prepare(&["cyt-pi", "uConsole"])?;
+    let (secret, token, wrong) = (random()?, random()?, random()?);
+    let (right_words, wrong_words) = (basic("reconcile", &token)?, basic("reconcile", &wrong)?);
+    let mut needles: Needles = vec![
+        ("the webhook's secret", secret.clone()),
+        ("the token", token.clone()),
+        ("the login", right_words.replace("Basic ", "")),
+        ("the wrong token", wrong.clone()),
+        ("the wrong login", wrong_words.replace("Basic ", "")),
+    ];
+    for key in [stage.forge.deploy_key(), &stage.identity()] {
+        needles.extend(key_lines(key)?.into_iter().map(|line| ("a key", line)));
+    }
+
+    // One host's repository is reached by key, the other's by token.
+    let private = stage.forge.create(PRIVATE)?;
+    private.deploy("main", "First", &[("uConsole", System::new("1"))])?;
+    let repositories = private.bare().ancestors().nth(2).context("no folder")?;
+    let forge = TokenForge::start(repositories, &right_words)?;
+    let token_file = stage.daemon.directory().join("token");
+    fs::write(&token_file, format!("{token}\n"))?;
+    let config = &mut stage.daemon.config;
+    fs::write(&config.secret_files[0], format!("{secret}\n"))?;
+    // `notify` would tell of each line of the log that it itself makes longer.
+    config.log_level = "trace,notify=info,mio=info".to_owned();
+    *config.repository(PRIVATE) = format!(
+        "url = \"{}\"\ntoken_file = \"{}\"\npoll_interval = \"1h\"",
+        forge.url(PRIVATE),
+        token_file.display()
+    );
+    *config.host("cyt-pi") += &format!("\nrepository = \"{REPOSITORY}\"");
+    *config.host("uConsole") += &format!("\nrepository = \"{PRIVATE}\"");
+    let hook = format!("http://{}/hook", config.webhook);
+    private.add_hook(Hook::new(&hook, &secret))?;
+    stage.repository.edit(|forge| {
+        forge.hooks[0].secret.clone_from(&secret);
+        // Somebody has put the secret where it does not belong.
+        let authorization = Some(format!("Bearer {secret}"));
+        let wrong = Hook::new(&hook, &wrong);
+        forge.hooks.push(Hook {
+            authorization,
+            ..wrong
+        });
+    })?;
+
+    let watcher = Watcher::start(needles.clone());
+    stage.daemon.start()?;
+    let (by_key, by_token) = (&stage.hosts[0], &stage.hosts[1]);
+    for system in [
+        never_built("told")?,
+        System {
+            source: Source::DoesNotEvaluate,
+            ..never_built("told")?
+        },
+        System {
+            source: Source::DoesNotBuild,
+            ..never_built("told")?
+        },
+        System {
+            exit: Exit::ActivationFails,
+            ..never_built("told")?
+        },
+    ] {
+        let fails = system.source != Source::Good || system.exit != Exit::Good;
+        stage
+            .repository
+            .deploy("main", "Another", &[("cyt-pi", system.clone())])?;
+        private.deploy("main", "Another", &[("uConsole", system)])?;
+        for (host, repository) in [(by_key, &stage.repository), (by_token, &private)] {
+            let revision = repository.tip("main")?;
+            stage.wait_for_status(host, |status| {
+                status["desired_revision"] == revision
+                    && (status["consecutive_failures"] != 0 || status["drift"] == "in_sync")
+                    && (status["consecutive_failures"] != 0) == fails
+            })?;
+        }
+    }
+    // Each delivery to the hook with the wrong secret was refused, the others not.
+    for delivery in stage.repository.deliveries()?.iter().skip(1) {
+        let expected = if delivery.hook == 1 { 403 } else { 202 };
+        assert_eq!(delivery.status, Some(expected), "{delivery:?}");
+    }
+    assert!(forge.asked_with(&right_words) > 0);
+    // A token that is refused by a server that repeats it, and one that is no token.
+    for token in [wrong.clone(), format!("{wrong}\n{wrong}")] {
+        fs::write(&token_file, token)?;
+        let answer = stage
+            .daemon
+            .cli(&["--host", "uConsole", "--branch", "main"])?;
+        assert!(!answer.status.success());
+        tell_nothing(&[answer.stdout, answer.stderr], &needles);
+    }
+    assert!(forge.asked_with(&wrong_words) > 0);
+    stage.forge.stop_ssh()?;
+    let answer = stage
+        .daemon
+        .cli(&["--host", "cyt-pi", "--branch", "main"])?;
+    assert_eq!(answer.status.code(), Some(1));
+    tell_nothing(&[answer.stdout, answer.stderr], &needles);
+
+    // What anybody can ask.
+    for arguments in [
+        &["status", "--json"][..],
+        &["status"],
+        &["history", "--json"],
+        &["history"],
+        &["plan", "--all", "--json"],
+        &["check"],
+    ] {
+        let answer = stage.daemon.cli(arguments)?;
+        tell_nothing(&[answer.stdout, answer.stderr], &needles);
+    }
+    for page in ["/metrics", "/healthz", "/readyz", "/", "/hook", "/../token"] {
+        tell_nothing(&[stage.daemon.get(page)?.body.into_bytes()], &needles);
+    }
+    let headers = [
+        ("Host", "hook"),
+        ("Content-Type", "application/json"),
+        ("Content-Length", "2"),
+        ("X-Gitea-Event", "push"),
+        ("X-Gitea-Signature", secret.as_str()),
+    ];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let answer = request("POST", &Address::parse(&hook)?, &headers, b"{}", SOON)?;
+    assert_eq!(answer.status, 403);
+    tell_nothing(&[format!("{answer:?}").into_bytes()], &needles);
+
+    stage.daemon.stop()?;
+    let (told, looks) = watcher.end()?;
+    assert!(told.is_empty(), "{told:#?}");
+    assert!(looks > 50, "only {looks} looks at the processes");
+    let log = stage.daemon.log();
+    assert!(log.contains("TRACE"), "not a word of details");
+    let telling = log
+        .lines()
+        .filter(|line| !found_in(line.as_bytes(), &needles).is_empty());
+    assert_eq!(telling.collect::<Vec<_>>(), Vec::<&str>::new());
+    // Nix reads the token from a netrc(5) of its own, and nobody else does.
+    let mut told = Vec::new();
+    files_that_tell(&stage.daemon.config.state_directory, &needles, &mut told)?;
+    let netrc = stage.daemon.config.state_directory.join("scratch/netrc");
+    assert_eq!(told, [format!("[\"the token\"] in {}", netrc.display())]);
+    assert_eq!(mode(&netrc)?, 0o600);
+    Ok(())
+}
+
+fn mode(file: &Path) -> Result<u32> {
+    Ok(file.metadata()?.permissions().mode() & 0o777)
+}
+
+fn tell_nothing(texts: &[Vec<u8>], needles: &Needles) {
+    for text in texts {
+        let found = found_in(text, needles);
+        assert!(
+            found.is_empty(),
+            "{found:?} in {}",
+            String::from_utf8_lossy(text)
+        );
+    }
+}
+
+#[test]
+fn the_state_and_its_socket_belong_to_their_user_alone() -> Result<()> {
+    let mut stage = Stage::prepare(&["spare"])?;
+    let state = stage.daemon.config.state_directory.clone();
+    stage.daemon.start()?;
+    assert_eq!(mode(&state)?, 0o700);
+    assert_eq!(mode(&state.join("control.sock"))?, 0o600);
+    stage.daemon.stop()?;
+    // systemd makes a StateDirectory= that everybody may enter, unless it is told otherwise.
+    fs::remove_dir_all(&state)?;
+    fs::create_dir(&state)?;
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o755))?;
+    stage.daemon.start()?;
+    let first = stage.repository.tip("main")?;
+    stage.wait_for_convergence(stage.host(), &first)?;
+    for entry in fs::read_dir(&state)? {
+        let path = entry?.path();
+        assert_eq!(mode(&path)? & 0o077, 0, "{}", path.display());
+    }
+    Ok(())
+}
