@@ -6,6 +6,7 @@ umask 022
 
 seed=${NIX_SEED:-/usr/lib/reconcile/seed}
 conf=/etc/nix/nix.conf
+words=/etc/nix/.trial
 written="# Written at every start of the container: docs/container.md says how to set what stands here."
 mark=/nix/.reconcile-seed
 
@@ -130,18 +131,18 @@ write_conf() {
     mv "$conf.new" "$conf"
 }
 
-# Whether a build can be shut off from the rest of the container, found by one.
-can_sandbox() {
+# try_build SANDBOX: whether something can be built so. Nix's words are in $words.
+try_build() {
     trial=$(nix-instantiate --expr "derivation {
         name = \"sandbox-trial\";
         system = builtins.currentSystem;
         builder = \"/bin/sh\";
         args = [ \"-c\" \"echo > \$out\" ];
-        at = \"$$ $(date +%s)\";
-    }" 2> /dev/null) || return
+        at = \"$$ $(date +%s) $1\";
+    }" 2> "$words") || return
     result=0
-    built=$(nix-store --realise "$trial" --option sandbox true --option sandbox-fallback false \
-        --option substitute false --option sandbox-paths '/bin /usr /lib /lib64?' 2> /dev/null) || result=1
+    built=$(nix-store --realise "$trial" --option sandbox "$1" --option sandbox-fallback false \
+        --option substitute false --option sandbox-paths '/bin /usr /lib /lib64?' 2> "$words") || result=1
     # Nix leaves the lock of a build that failed.
     nix-store --delete ${built:+"$built"} "$trial" > /dev/null 2>&1 || :
     rm -f /nix/store/*-sandbox-trial.lock
@@ -152,6 +153,9 @@ case ${NIX_SANDBOX:-auto} in
     auto | true | false | relaxed) ;;
     *) give_up "NIX_SANDBOX is auto, true, false or relaxed, not $NIX_SANDBOX" ;;
 esac
+if ! id -un > /dev/null 2>&1; then
+    give_up "user $(id -u) has no name in /etc/passwd, and ssh refuses to run without one: run as user 1000, as the image does"
+fi
 require_writable /nix
 ours=yes
 if [ -e "$conf" ] && [ "$(head -n 1 "$conf")" != "$written" ]; then
@@ -168,12 +172,16 @@ fi
     fill
 ) 9> /nix/.reconcile-seed.lock
 if [ "$ours" = yes ] && [ "${NIX_SANDBOX:-auto}" = auto ]; then
-    if can_sandbox; then
+    if try_build true; then
         write_conf true
-    else
+    elif try_build false; then
         write_conf false
         say "this container cannot sandbox builds: sandbox = false, which is safe as long as all that is built here is trusted"
+    else
+        # A full disk, a damaged database: nothing that tells whether builds can be shut off.
+        give_up "nothing can be built here, shut off or not: $(tail -n 5 "$words")"
     fi
+    rm -f "$words"
 fi
 
 if [ $# -eq 0 ]; then

@@ -11,6 +11,8 @@ let
   options = lib.concatStringsSep "," (
     [ "restrict" ] ++ lib.optional (cfg.from != [ ]) ''from="${lib.concatStringsSep "," cfg.from}"''
   );
+  # Or a pattern of addresses, or a network.
+  isAddress = entry: builtins.match "[!0-9a-fA-F.:*?/]+" entry != null;
   rules = [
     {
       users = [ cfg.user ];
@@ -38,10 +40,11 @@ in
 
     user = lib.mkOption {
       type = lib.types.str;
-      default = "reconcile";
+      default = "reconcile-deploy";
       description = ''
         Who the controller logs in as, with `sudo = true` in its destination. With `root` there is no other user, and
-        `PermitRootLogin` of sshd has to allow it.
+        `PermitRootLogin` of sshd has to allow it. Never `reconcile`, the controller's daemon: where that runs on a host
+        which it deploys too, it would be given `sudo`.
       '';
     };
 
@@ -56,8 +59,8 @@ in
       default = [ ];
       example = [ "192.0.2.10" ];
       description = ''
-        Where the controller logs in from, as in `from=` of {manpage}`sshd(8)`; from anywhere if empty. Over a reverse
-        tunnel it is `localhost`.
+        The addresses that the controller logs in from, as in `from=` of {manpage}`sshd(8)`; from anywhere if empty.
+        Over a reverse tunnel they are `127.0.0.1` and `::1`.
       '';
     };
   };
@@ -67,6 +70,21 @@ in
       {
         assertion = cfg.keys != [ ];
         message = "services.reconcile-host.keys is empty: the controller could not log in.";
+      }
+      {
+        assertion = cfg.user != "reconcile";
+        message = ''
+          services.reconcile-host.user is the user of the controller's daemon, which would be given sudo: name another
+          one, such as reconcile-deploy.
+        '';
+      }
+      {
+        assertion = config.services.openssh.settings.UseDns == true || lib.all isAddress cfg.from;
+        message = ''
+          services.reconcile-host.from has a name in it, and sshd compares addresses alone unless
+          services.openssh.settings.UseDns is on: the controller could not log in. For `localhost`, as over a reverse
+          tunnel, write [ "127.0.0.1" "::1" ].
+        '';
       }
     ];
 

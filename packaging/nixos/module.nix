@@ -57,7 +57,8 @@ in
     };
 
     credentials = lib.mkOption {
-      type = lib.types.attrsOf lib.types.path;
+      # A path of Nix, as in ./key, would be copied into the store, which all can read: it has to be a string.
+      type = lib.types.attrsOf lib.types.externalPath;
       default = { };
       example = {
         webhook-secret = "/run/secrets/reconcile/webhook-secret";
@@ -100,6 +101,8 @@ in
       };
       groups.reconcile = { };
     };
+    # The unit would make it at its first start; who works before that has to find whose it is.
+    systemd.tmpfiles.rules = [ "d /var/lib/reconcile 0700 reconcile reconcile -" ];
 
     # packaging/systemd/reconcile.service, as other distributions have it; here only what is NixOS's own.
     systemd.packages = [ cfg.package ];

@@ -12,6 +12,8 @@ let
   host = {
     imports = [ self.nixosModules.host ];
     documentation.enable = false;
+    # Test machines have no switch-to-configuration unless they ask for it, and the first system is what one goes back to.
+    system.switch.enable = true;
     services.reconcile-host = {
       enable = true;
       keys = [ snakeOilPublicKey ];
@@ -70,8 +72,12 @@ in
         };
         # What the host's system is built from, so that nothing has to be fetched.
         system.includeBuildDependencies = true;
+        system.switch.enable = true;
+        system.extraDependencies = [ pkgs.grub2 ];
         nix.settings = {
           substituters = lib.mkForce [ ];
+          hashed-mirrors = null;
+          connect-timeout = 1;
           experimental-features = [
             "nix-command"
             "flakes"
@@ -80,7 +86,7 @@ in
         environment.systemPackages = [ pkgs.git ];
         environment.etc."reconcile/ssh_config".text = ''
           Host host
-            User reconcile
+            User reconcile-deploy
             IdentityFile /run/credentials/reconcile.service/login-key
             UserKnownHostsFile /etc/reconcile/hosts_known
         '';

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 /// Two seconds of them, for a lock whose holder is no more: a child that was forked when it was killed has its files,
 /// and with them the lock (flock(2)), until it executes its program. That takes milliseconds, on a loaded machine more.
 const TRIES: u32 = 100;
+
+use nix::unistd::{Uid, User, geteuid};
 
 /// Held while it lives; the kernel releases it with the process, `kill -9` included.
 #[derive(Debug)]
@@ -34,6 +36,18 @@ pub enum LockError {
         /// Its process id.
         holder: String,
     },
+    /// We are root, and the state is somebody else's, who could not use what we would write.
+    #[error(
+        "{} belongs to {owner}, and what root writes there {owner} cannot use: work on it as {owner}, \
+         `runuser -u {owner} -- reconcile …`",
+        .state.display()
+    )]
+    NotRoots {
+        /// The state's folder.
+        state: PathBuf,
+        /// Whose it is.
+        owner: String,
+    },
     /// The lock's file could not be used.
     #[error("cannot use {}", .path.display())]
     File {
@@ -52,10 +66,26 @@ impl LockError {
     }
 }
 
+/// Who has to work on the state in `folder`, where we are root and it is somebody else's.
+pub fn owner_instead_of_root(folder: &Path) -> Option<Uid> {
+    let owner = Uid::from_raw(folder.metadata().ok()?.uid());
+    instead_of_root(geteuid(), owner)
+}
+
+fn instead_of_root(we: Uid, owner: Uid) -> Option<Uid> {
+    (we.is_root() && !owner.is_root()).then_some(owner)
+}
+
+/// What a user is called; its number where nobody has named it.
+pub fn name_of(user: Uid) -> String {
+    let known = User::from_uid(user).ok().flatten();
+    known.map_or_else(|| user.to_string(), |user| user.name)
+}
+
 /// Locks the state in `folder`, which is made if it is not there.
 ///
 /// # Errors
-/// When another process holds it, or the file cannot be used.
+/// When another process holds it, when we are root and it is somebody else's, or the file cannot be used.
 pub fn lock(folder: &Path) -> Result<StateLock, LockError> {
     let path = folder.join("lock");
     let file_error = |source| LockError::File {
@@ -67,6 +97,12 @@ pub fn lock(folder: &Path) -> Result<StateLock, LockError> {
         .mode(0o700)
         .create(folder)
         .map_err(file_error)?;
+    if let Some(owner) = owner_instead_of_root(folder) {
+        return Err(LockError::NotRoots {
+            state: folder.to_owned(),
+            owner: name_of(owner),
+        });
+    }
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -151,5 +187,40 @@ mod tests {
         );
         drop(held);
         lock(&state).unwrap();
+    }
+
+    #[test]
+    fn only_root_is_sent_to_another_user_and_only_where_the_state_is_not_its_own() {
+        let [root, nobody, other] = [0, 65_534, 4_000_000].map(Uid::from_raw);
+        assert_eq!(instead_of_root(root, nobody), Some(nobody));
+        for (we, owner) in [
+            (root, root),
+            (nobody, root),
+            (nobody, nobody),
+            (nobody, other),
+        ] {
+            assert_eq!(instead_of_root(we, owner), None, "{we} {owner}");
+        }
+        assert_eq!(
+            (name_of(nobody), name_of(other)),
+            ("nobody".to_owned(), "4000000".to_owned())
+        );
+    }
+
+    #[test]
+    fn root_leaves_no_file_in_the_state_of_somebody_else() {
+        let nobody = User::from_name("nobody").unwrap().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        // Only root can give a folder away, and only root is refused.
+        if std::os::unix::fs::chown(folder.path(), Some(nobody.uid.as_raw()), None).is_err() {
+            return;
+        }
+        let error = lock(folder.path()).unwrap_err();
+        assert!(
+            error.to_string().contains("runuser -u nobody -- reconcile"),
+            "{error}"
+        );
+        assert!(!error.is_worth_retrying());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -2,6 +2,7 @@
 
 mod host;
 mod labels;
+mod repository;
 mod store;
 
 pub use labels::{ConfigChange, Phase, Polled};
@@ -9,7 +10,7 @@ pub use labels::{ConfigChange, Phase, Polled};
 use std::time::Duration;
 
 use deploy::Outcome;
-use desired_state::{Collection, HostName};
+use desired_state::{Collection, HostName, RepositoryName};
 use jiff::Timestamp;
 use prometheus::core::Collector;
 use prometheus::{
@@ -20,6 +21,7 @@ use prometheus::{
 use crate::api::HostStatus;
 use crate::room::Room;
 use host::HostMetrics;
+use repository::RepositoryMetrics;
 pub use store::CONTROLLER;
 use store::StoreMetrics;
 
@@ -33,6 +35,7 @@ const UP_TO_AN_HOUR: [f64; 13] = [
 pub struct Metrics {
     registry: Registry,
     host: HostMetrics,
+    repository: RepositoryMetrics,
     store: StoreMetrics,
     deployments: IntCounterVec,
     rollbacks: IntCounterVec,
@@ -89,6 +92,7 @@ impl Metrics {
             .set(1);
         let metrics = Self {
             host: HostMetrics::new(&registry)?,
+            repository: RepositoryMetrics::new(&registry)?,
             store: StoreMetrics::new(&registry)?,
             deployments: register(
                 &registry,
@@ -248,6 +252,7 @@ impl Metrics {
     /// Shows a host as it is now.
     pub fn show_host(&self, status: &HostStatus) {
         self.host.show(status);
+        self.store.begin(status.host.as_ref());
         if let Some(free) = status.store.free_bytes {
             self.store.show_free(status.host.as_ref(), free);
         }
@@ -314,9 +319,18 @@ impl Metrics {
         self.last_delivery.set(seconds(at));
     }
 
-    /// Counts a fetch.
-    pub fn polled(&self, result: Polled) {
+    /// Counts a fetch, and shows since when the repository cannot be fetched.
+    pub fn polled(&self, repository: &RepositoryName, result: Polled, at: Timestamp) {
         self.polls.with_label_values(&[result.label()]).inc();
+        match result {
+            Polled::Failed => self.repository.failed(repository, at),
+            Polled::Nothing | Polled::Found => self.repository.fetched(repository),
+        }
+    }
+
+    /// Removes the series of a repository that left the config.
+    pub fn forget_repository(&self, repository: &RepositoryName) {
+        self.repository.forget(repository);
     }
 
     /// Counts commits that no delivery announced.

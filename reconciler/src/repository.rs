@@ -58,6 +58,7 @@ pub async fn watch(world: Arc<World>, name: RepositoryName) {
     let mut last_error = String::new();
     loop {
         let Some(repository) = world.setup().repository(&name).cloned() else {
+            world.metrics.forget_repository(&name);
             return;
         };
         let poll = repository.config.poll_interval;
@@ -161,15 +162,13 @@ pub async fn look(
     let began = Instant::now();
     let fetched = repository.mirror.fetch().await;
     world.metrics.phase_took(Phase::Fetch, began.elapsed());
-    let fetched = fetched.map_err(|source| {
-        world.metrics.polled(Polled::Failed);
-        mirror_error(source)
-    })?;
-    world.metrics.polled(if fetched.changed.is_empty() {
-        Polled::Nothing
-    } else {
-        Polled::Found
-    });
+    let polled = match &fetched {
+        Err(_) => Polled::Failed,
+        Ok(fetched) if fetched.changed.is_empty() => Polled::Nothing,
+        Ok(_) => Polled::Found,
+    };
+    world.metrics.polled(&repository.name, polled, clock::now());
+    let fetched = fetched.map_err(mirror_error)?;
     if fetched.recloned {
         tracing::warn!(repository = %repository.name, "the mirror was damaged and has been cloned again");
     }

@@ -58,4 +58,20 @@ nor `configText` can take the state off its volume, or the receiver off its Serv
 - name: RECONCILE_WEBHOOK_PATH
   value: {{ .Values.webhook.path | quote }}
 {{- end }}
+{{- with .Values.env }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- /* What the config and its files are read from, by the daemon and by what checks them before: both see the same. */}}
+{{- define "reconcile.mounts" -}}
+# The whole folder, never a subPath: a file mounted by subPath does not change while the pod lives.
+- name: config
+  mountPath: /etc/reconcile
+  readOnly: true
+- name: state
+  mountPath: /var/lib/reconcile
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}

@@ -139,7 +139,9 @@ impl CliError {
             | Self::Mixed
             | Self::NothingAsked
             | Self::NobodyToGoOn => Exit::Usage,
-            Self::Logging(LoggingError::Level(_)) => Exit::Usage,
+            Self::Logging(LoggingError::Level(_))
+            | Self::Lock(LockError::NotRoots { .. })
+            | Self::Serve(ServeError::Lock(LockError::NotRoots { .. })) => Exit::Usage,
             Self::Lock(LockError::Held { .. })
             | Self::Serve(ServeError::Lock(LockError::Held { .. })) => Exit::Busy,
             Self::Request(error) => match error.fault() {

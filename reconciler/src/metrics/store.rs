@@ -51,13 +51,17 @@ impl StoreMetrics {
                 ),
             )?,
         };
-        // There from the start, so that the first failure is an increase.
-        for result in [CollectionResult::Done, CollectionResult::Failed] {
-            let labels = [CONTROLLER, result.label()];
-            metrics.collections.with_label_values(&labels).inc_by(0);
-        }
-        metrics.freed.with_label_values(&[CONTROLLER]).inc_by(0);
+        metrics.begin(CONTROLLER);
         Ok(metrics)
+    }
+
+    /// Shows the counters of a store before anything is counted, so that the first collection is an increase.
+    pub(super) fn begin(&self, store: &str) {
+        for result in [CollectionResult::Done, CollectionResult::Failed] {
+            let labels = [store, result.label()];
+            self.collections.with_label_values(&labels).inc_by(0);
+        }
+        self.freed.with_label_values(&[store]).inc_by(0);
     }
 
     pub(super) fn show_free(&self, store: &str, bytes: u64) {

@@ -122,8 +122,12 @@ fn a_refused_config_shows_until_a_good_one_is_taken_up() {
 
 #[test]
 fn a_counter_whose_labels_are_known_begins_at_zero() {
-    let lines = text(&Metrics::new().unwrap());
+    let metrics = Metrics::new().unwrap();
+    metrics.show_host(&status("cyt-pi"));
+    let lines = text(&metrics);
     for series in [
+        "reconcile_store_collections_total{result=\"failed\",store=\"cyt-pi\"} 0\n",
+        "reconcile_store_freed_bytes_total{store=\"cyt-pi\"} 0\n",
         "reconcile_polls_total{result=\"failed\"} 0\n",
         "reconcile_config_reloads_total{result=\"refused\"} 0\n",
         "reconcile_phase_duration_seconds_count{phase=\"activate\"} 0\n",
@@ -131,4 +135,28 @@ fn a_counter_whose_labels_are_known_begins_at_zero() {
     ] {
         assert!(lines.contains(series), "no {series} in\n{lines}");
     }
+}
+
+#[test]
+fn a_repository_shows_since_when_it_fails_until_it_can_be_fetched_again() {
+    const NAME: &str = "reconcile_repository_failing_since_seconds";
+    let metrics = Metrics::new().unwrap();
+    let infra = "infra-team/infra".parse().unwrap();
+    let at = |second| jiff::Timestamp::from_second(second).unwrap();
+    for (result, now, since) in [
+        (Polled::Failed, 1000, Some("1000")),
+        (Polled::Failed, 4600, Some("1000")),
+        (Polled::Nothing, 4700, Some("0")),
+        (Polled::Failed, 5000, Some("5000")),
+        (Polled::Found, 5100, Some("0")),
+    ] {
+        metrics.polled(&infra, result, at(now));
+        let lines = text(&metrics);
+        let found = lines.lines().find_map(|line| {
+            line.strip_prefix(&format!("{NAME}{{repository=\"infra-team/infra\"}} "))
+        });
+        assert_eq!(found, since, "at {now}");
+    }
+    metrics.forget_repository(&infra);
+    assert!(!text(&metrics).contains("infra-team/infra"));
 }

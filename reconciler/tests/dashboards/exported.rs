@@ -118,7 +118,7 @@ pub fn exported() -> Exported {
         metrics.delivery_answered("push", result);
     }
     metrics.delivery_accepted(now);
-    metrics.polled(Polled::Found);
+    metrics.polled(&"infra-team/infra".parse().unwrap(), Polled::Found, now);
     metrics.deliveries_missed(1);
     metrics.config_changed(ConfigChange::Reloaded);
     metrics.state_takes(Room { free: 2, size: 1 });

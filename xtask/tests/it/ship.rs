@@ -13,3 +13,4 @@ mod notify;
 mod ssh;
 mod store;
 mod systemd;
+mod tunnel;

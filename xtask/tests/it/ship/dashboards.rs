@@ -1,5 +1,6 @@
 //! The dashboard and the alerts, asked of a real Prometheus that scrapes a real daemon.
 
+mod bars;
 mod prometheus;
 mod questions;
 mod story;

@@ -175,6 +175,27 @@ fn a_setting_that_makes_no_sense_stops_the_start_with_its_name() -> Result<()> {
 }
 
 #[test]
+fn a_user_without_a_name_is_told_so_before_ssh_refuses_it() -> Result<()> {
+    let container = Container::new()?;
+    for shell in SHELLS {
+        let unnamed = [
+            "unshare",
+            "--user",
+            "--map-user=4000000",
+            "--map-group=4000000",
+        ];
+        let refused = container.start(&[&unnamed[..], shell].concat(), &[])?;
+        assert_eq!(refused.status.code(), Some(2), "{shell:?}");
+        assert!(
+            said(&refused).contains("user 4000000 has no name"),
+            "{}",
+            said(&refused)
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn a_nix_conf_that_somebody_else_wrote_stays_as_it_is() -> Result<()> {
     let mut container = Container::new()?;
     container.set("NIX_SANDBOX", "auto");
@@ -248,6 +269,40 @@ fn whether_builds_are_sandboxed_is_found_by_trying() -> Result<()> {
 }
 
 #[test]
+fn a_store_in_which_nothing_can_be_built_is_not_taken_for_a_container_that_cannot_sandbox()
+-> Result<()> {
+    let mut container = Container::new()?;
+    container.starts(SHELLS[0])?;
+    container.set("NIX_SANDBOX", "auto");
+    fs::write(
+        container.path("nix/var/nix/db/db.sqlite"),
+        "not a database any more",
+    )?;
+    for shell in SHELLS {
+        let refused = container.start(shell, &[])?;
+        assert_eq!(
+            refused.status.code(),
+            Some(2),
+            "{shell:?}: {}",
+            said(&refused)
+        );
+        for words in ["nothing can be built here", "database"] {
+            assert!(
+                said(&refused).contains(words),
+                "no {words}: {}",
+                said(&refused)
+            );
+        }
+        assert!(
+            !container.conf()?.contains("sandbox ="),
+            "{}",
+            container.conf()?
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn arguments_are_those_of_the_program() -> Result<()> {
     let container = Container::new()?;
     for shell in SHELLS {
@@ -255,6 +310,35 @@ fn arguments_are_those_of_the_program() -> Result<()> {
         assert_eq!(
             String::from_utf8_lossy(&output.stdout),
             "reconcile --host cyt-pi\n"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn every_setting_is_described_and_compose_hands_it_on() -> Result<()> {
+    let text = |file: &str| fs::read_to_string(root().join(file));
+    let entrypoint = text("packaging/image/entrypoint.sh")?;
+    let names = entrypoint
+        .split("${")
+        .skip(1)
+        .filter_map(|rest| {
+            rest.split(|c: char| !c.is_ascii_uppercase() && c != '_')
+                .next()
+        })
+        // The image's own.
+        .filter(|name| name.starts_with("NIX_") && *name != "NIX_SEED");
+    let names: std::collections::BTreeSet<&str> = names.collect();
+    assert!(names.len() > 7, "{names:?}");
+    let (guide, compose) = (text("docs/container.md")?, text("compose.yaml")?);
+    for name in names {
+        assert!(
+            guide.contains(&format!("\n| `{name}` |")),
+            "the guide does not have {name}"
+        );
+        assert!(
+            compose.contains(&format!("\n      {name}: \"${{{name}:-")),
+            "compose does not hand on {name}"
         );
     }
     Ok(())

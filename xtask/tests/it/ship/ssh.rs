@@ -33,7 +33,7 @@ fn the_example_ssh_config_says_of_each_alias_what_it_should() -> Result<()> {
             "lazyworkhorse",
             "lazyworkhorse.example",
             2424,
-            "reconcile",
+            "reconcile-deploy",
             "login-key",
         ),
         (
@@ -66,7 +66,7 @@ fn the_example_ssh_config_says_of_each_alias_what_it_should() -> Result<()> {
 }
 
 /// What stands in a guide between the fences after a line.
-fn block_after<'a>(guide: &'a str, line: &str) -> Result<&'a str> {
+pub fn block_after<'a>(guide: &'a str, line: &str) -> Result<&'a str> {
     let (_, rest) = guide
         .split_once(line)
         .with_context(|| format!("no {line}"))?;
@@ -93,21 +93,22 @@ fn the_guide_shows_the_lines_for_sudo_as_they_are_shipped() -> Result<()> {
 }
 
 /// A host that is set up as the guide says until this is dropped.
-struct Guided<'a>(&'a Host);
+pub struct Guided<'a>(&'a Host);
 
 impl<'a> Guided<'a> {
-    fn set_up(host: &'a Host, fleet: &Fleet) -> Result<Self> {
+    /// `from` is where its key may log in from.
+    pub fn set_up(host: &'a Host, fleet: &Fleet, from: &str) -> Result<Self> {
         let guide = fs::read_to_string(root().join("docs/ssh.md"))?;
         let user = block_after(&guide, "A user without a password")?;
         let key = fs::read_to_string(fleet.description().identity.with_extension("pub"))?;
         let line = block_after(&guide, "The key, in")?
             .trim()
-            .replace("192.0.2.10", &fleet.description().controller.to_string())
+            .replace("192.0.2.10", from)
             .replace("ssh-ed25519 AAAA… reconcile", key.trim());
         let guided = Self(host);
         host.console(user)?;
         host.console(&format!(
-            "install -d -m 700 -o reconcile ~reconcile/.ssh && echo '{line}' > ~reconcile/.ssh/authorized_keys"
+            "install -d -m 700 -o reconcile-deploy ~reconcile-deploy/.ssh && echo '{line}' > ~reconcile-deploy/.ssh/authorized_keys"
         ))?;
         let sudoers = fs::read(root().join("packaging/ssh/sudoers.example"))?;
         fs::write(host.directory.join("root/etc/sudoers.d/reconcile"), sudoers)?;
@@ -120,7 +121,7 @@ impl Drop for Guided<'_> {
     fn drop(&mut self) {
         let _ = self
             .0
-            .try_console("userdel --remove reconcile; rm -f /etc/sudoers.d/reconcile");
+            .try_console("userdel --remove reconcile-deploy; rm -f /etc/sudoers.d/reconcile");
     }
 }
 
@@ -131,7 +132,7 @@ fn a_host_that_allows_what_the_guide_says_is_deployed_and_nothing_else_is_allowe
     // Where Nix wants signatures from those whom it does not trust.
     let hosts = fleet.lease(&["lazyworkhorse"])?;
     let host = &hosts[0];
-    let _guided = Guided::set_up(host, &fleet)?;
+    let _guided = Guided::set_up(host, &fleet, &fleet.description().controller.to_string())?;
     let forge = Forge::start()?;
     let repository = forge.create("infra-team/infra")?;
     let mut daemon = Daemon::prepare(&forge, &repository, &[host])?;
@@ -139,7 +140,7 @@ fn a_host_that_allows_what_the_guide_says_is_deployed_and_nothing_else_is_allowe
     let known = fs::read_to_string(&fleet.description().ssh_config)?;
     let (address, port) = (host.address, host.port);
     let alias = format!(
-        "Host guided\n  HostName {address}\n  Port {port}\n  User reconcile\n  HostKeyAlias lazyworkhorse\n\n"
+        "Host guided\n  HostName {address}\n  Port {port}\n  User reconcile-deploy\n  HostKeyAlias lazyworkhorse\n\n"
     );
     fs::write(&ssh_config, alias + &known)?;
     daemon.config.ssh_config = ssh_config.clone();

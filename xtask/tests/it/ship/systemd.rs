@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use xtask::fleet::Fleet;
+use xtask::process::said;
 use xtask::wait::wait_until;
 use xtask::workspace::{binary, root};
 
@@ -45,6 +46,42 @@ fn the_hardened_unit_is_active_once_it_is_ready_and_deploys_a_host() -> Result<(
     );
     assert_eq!(controller.property("ActiveState")?, "inactive");
     Ok(())
+}
+
+#[test]
+#[ignore = "long"]
+fn root_is_kept_from_writing_what_the_units_user_could_not_use() -> Result<()> {
+    let fleet = Fleet::obtain()?;
+    let hosts = fleet.lease(&["spare", "cyt-pi"])?;
+    let (spare, target) = (&hosts[0], &hosts[1]);
+    let controller = Controller::of(spare);
+    controller.install(&binary("reconcile")?)?;
+    let (_forge, repository, toplevel) = first_system(target, "by-its-user")?;
+    controller.configure(&fleet, &repository, target)?;
+
+    // As on the day when the state was lost, before the daemon is there again.
+    let suspend = "reconcile suspend --all --why 'the state was lost'";
+    let refused = spare.try_console(suspend)?;
+    assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+    let mend = "runuser -u reconcile -- reconcile";
+    assert!(said(&refused).contains(mend), "{}", said(&refused));
+    let checked = spare.try_console("reconcile check")?;
+    assert!(checked.status.success(), "{}", said(&checked));
+    assert!(said(&checked).contains(mend), "{}", said(&checked));
+    let roots = spare.console("find /var/lib/reconcile -user root")?;
+    assert_eq!(roots, "");
+
+    for good in [
+        "check",
+        "plan --all",
+        "suspend --all --why 'the state was lost'",
+    ] {
+        spare.console(&format!("runuser -u reconcile -- reconcile {good}"))?;
+    }
+    controller.start()?;
+    // Through the daemon root may all.
+    spare.console("reconcile resume --all --why 'looked at'")?;
+    controller.wait_until_deployed(target, &toplevel)
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use xtask::process::said;
 
 use super::pod::{Pod, Rendered};
@@ -33,6 +33,37 @@ fn a_file_that_no_secret_gives_is_told_before_the_daemon_starts() -> Result<()> 
         "{}",
         said(&checked)
     );
+    Ok(())
+}
+
+/// What stands in a container under one key.
+fn part<'a>(container: &'a str, key: &str) -> Result<Vec<&'a str>> {
+    let (_, rest) = container
+        .split_once(&format!("          {key}:\n"))
+        .with_context(|| format!("no {key} in {container}"))?;
+    let lines = rest
+        .lines()
+        .take_while(|line| line.starts_with("            "));
+    Ok(lines.collect())
+}
+
+#[test]
+fn what_checks_the_config_has_the_variables_and_files_that_the_daemon_has() -> Result<()> {
+    for set in sets()? {
+        let rendered = committed(&set)?;
+        let (_, containers) = rendered
+            .split_once("        - name: check\n")
+            .context("nothing checks the config")?;
+        let (check, daemon) = containers
+            .split_once("        - name: reconcile\n")
+            .context("no daemon")?;
+        assert_eq!(part(check, "env")?, part(daemon, "env")?, "{set}");
+        let mounts = part(daemon, "volumeMounts")?;
+        // These come last, and are for what only the daemon does.
+        let builds = mounts.iter().position(|line| line.ends_with("- name: nix"));
+        let files = &mounts[..builds.context("no store")?];
+        assert_eq!(part(check, "volumeMounts")?, files, "{set}");
+    }
     Ok(())
 }
 

@@ -25,6 +25,8 @@ pub struct Rendered {
     pub files: Vec<Named>,
     /// The files that come from Secrets.
     pub secrets: Vec<String>,
+    /// Where else the init container finds files.
+    mounts: Vec<String>,
     /// The mode of all these files.
     mode: u32,
 }
@@ -48,9 +50,19 @@ impl Rendered {
             .context("no ConfigMap")?;
         let set = made_by(rendered, "statefulset.yaml");
         let set = set.first().context("no StatefulSet")?;
-        let (_, daemon) = set
+        let (check, daemon) = set
             .split_once("      containers:\n")
             .context("no containers")?;
+        let mounts = check
+            .lines()
+            .filter_map(|line| {
+                line.trim()
+                    .trim_start_matches("- ")
+                    .strip_prefix("mountPath: ")
+            })
+            .filter(|path| !["/etc/reconcile", "/var/lib/reconcile"].contains(path))
+            .map(ToOwned::to_owned)
+            .collect();
         let lines: Vec<&str> = daemon.lines().map(str::trim).collect();
         let variables = lines
             .iter()
@@ -78,6 +90,7 @@ impl Rendered {
             variables,
             files: block_scalars(data)?,
             secrets,
+            mounts,
             mode,
         })
     }
@@ -109,6 +122,7 @@ fn block_scalars(data: &str) -> Result<Vec<Named>> {
 pub struct Pod {
     root: tempfile::TempDir,
     variables: Vec<Named>,
+    mounts: Vec<String>,
 }
 
 impl Pod {
@@ -129,6 +143,7 @@ impl Pod {
         let pod = Self {
             root,
             variables: rendered.variables.clone(),
+            mounts: rendered.mounts.clone(),
         };
         for (name, text) in &rendered.files {
             // The config alone speaks of places; `ssh_config` is not looked into by `check`.
@@ -141,6 +156,9 @@ impl Pod {
         }
         for name in &rendered.secrets {
             pod.provide(name, secret(name), rendered.mode)?;
+        }
+        for mount in &rendered.mounts {
+            pod.provide_by_mount(mount, rendered)?;
         }
         Ok(pod)
     }
@@ -155,6 +173,26 @@ impl Pod {
             .with_context(|| format!("{name} is both in `files` and in `secrets`"))
     }
 
+    /// What the config names in a volume of the person's own, which is mounted there.
+    fn provide_by_mount(&self, mount: &str, rendered: &Rendered) -> Result<()> {
+        let folder = self.root.path().join(mount.trim_start_matches('/'));
+        fs::create_dir_all(&folder)?;
+        for (_, text) in rendered
+            .files
+            .iter()
+            .filter(|(name, _)| name == "reconcile.toml")
+        {
+            let named = text.split('"').filter_map(|word| word.strip_prefix(mount));
+            for name in named.filter_map(|rest| rest.strip_prefix('/')) {
+                let file = folder.join(name);
+                fs::write(&file, secret(name))?;
+                fs::set_permissions(&file, Permissions::from_mode(rendered.mode))?;
+                chown(&file, Some(0), Some(USER))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Where the config and its files are.
     pub fn folder(&self) -> PathBuf {
         self.root.path().join("etc/reconcile")
@@ -163,8 +201,12 @@ impl Pod {
     /// The pod's paths, as they are called from outside.
     fn within(&self, text: &str) -> String {
         let root = self.root.path().display();
-        text.replace("/etc/reconcile", &format!("{root}/etc/reconcile"))
-            .replace("/var/lib/reconcile", &format!("{root}/var/lib/reconcile"))
+        let usual = ["/etc/reconcile", "/var/lib/reconcile"].into_iter();
+        usual
+            .chain(self.mounts.iter().map(String::as_str))
+            .fold(text.to_owned(), |text, path| {
+                text.replace(path, &format!("{root}{path}"))
+            })
     }
 
     /// Runs the init container's command as its user.

@@ -67,6 +67,10 @@ fn the_schema_refuses_wrong_values_and_names_the_key() -> Result<()> {
         ),
         ("config: { hosts: { cyt-pi: true } }", &["hosts", "cyt-pi"]),
         ("files: { ../passwd: x }", &["../passwd"]),
+        (
+            "networkPolicy: { extraIngress: { ports: [] } }",
+            &["extraIngress", "array"],
+        ),
     ])
 }
 

@@ -150,8 +150,14 @@ fn the_values_that_the_readme_shows_are_rendered() -> Result<()> {
     let output = render_with(&values)?;
     ensure!(output.status.success(), "{}", said(&output));
     let rendered = String::from_utf8(output.stdout)?;
-    let checked = Pod::lay_out(&Rendered::read(&rendered)?)?.check()?;
+    let rendered = Rendered::read(&rendered)?;
+    let checked = Pod::lay_out(&rendered)?.check()?;
     ensure!(checked.status.success(), "{}", said(&checked));
+    let ssh_config = rendered.files.iter().find(|(name, _)| name == "ssh_config");
+    let (_, ssh_config) = ssh_config.context("no ssh_config")?;
+    // Or ssh would log in as the container's user, which no host knows.
+    let count = |word| ssh_config.matches(word).count();
+    assert_eq!(count("User "), count("HostName "), "{ssh_config}");
     Ok(())
 }
 

@@ -14,15 +14,23 @@ use super::prometheus::{Prometheus, SOON};
 const SHORTER: [(&str, &str); 5] = [
     ("> 3600", "> 3"),
     ("> 120", "> 0"),
-    (">= 3", ">= 1"),
+    ("> 600", "> 1"),
     ("< 2 * 1024 * 1024 * 1024", "< 1e18"),
     ("1024 * 1024 * 1024", "1e18"),
 ];
 
 /// One of them.
-struct Question {
+pub struct Question {
     place: String,
-    query: String,
+    /// As Prometheus gets it.
+    pub query: String,
+}
+
+impl Question {
+    /// Whether a panel of this title asks it.
+    pub fn is_of(&self, panel: &str) -> bool {
+        self.place == format!("the panel {panel:?}")
+    }
 }
 
 /// Those that have not given data yet.
@@ -48,7 +56,7 @@ pub fn short_alerts() -> Result<String> {
 impl Questions {
     /// All of them.
     pub fn all(prometheus: &Prometheus) -> Result<Self> {
-        let mut open = of_dashboard()?;
+        let mut open = of_dashboard("10m")?;
         ensure!(open.len() > 30, "the dashboard has {} queries", open.len());
         let rules = prometheus.rules()?;
         ensure!(
@@ -133,8 +141,8 @@ fn find(prometheus: &Prometheus, name: &str, host: Option<&str>) -> Result<Optio
     Ok(prometheus.firing()?.into_iter().find(is_it))
 }
 
-/// The dashboard's, as Grafana sends them.
-fn of_dashboard() -> Result<Vec<Question>> {
+/// The dashboard's, as Grafana sends them when so much time is shown.
+pub fn of_dashboard(range: &str) -> Result<Vec<Question>> {
     let text = fs::read_to_string(root().join("charts/reconcile/files/dashboard.json"))?;
     let dashboard: Value = serde_json::from_str(&text)?;
     let mut questions = Vec::new();
@@ -145,7 +153,7 @@ fn of_dashboard() -> Result<Vec<Question>> {
                 .context("a target without a query")?;
             let filled_in = [
                 ("$__rate_interval", "1m"),
-                ("$__range", "10m"),
+                ("$__range", range),
                 ("$host", ".*"),
                 ("$instance", ".*"),
             ]

@@ -247,7 +247,8 @@ fn git_and_gitea_fail(teller: &mut Teller) -> Result<()> {
     fs::rename(&bare, &away)?;
     let fired = teller.fires("ReconcileFetchFails", None);
     fs::rename(&away, &bare)?;
-    fired
+    fired?;
+    teller.resolves("ReconcileFetchFails", None)
 }
 
 /// A config that is refused, and a daemon that is gone.
