@@ -61,6 +61,11 @@ async fn prepare(
             Some(in_use) => in_use,
             None => Arc::clone(&pass.world.nix_store).read_owned().await,
         };
+        // Who builds on the host has to reach it first, and one that is off says nothing about the build.
+        let seen = match seen {
+            None if pass.config.build_on == BuildOn::Target => Some(look(pass).await?),
+            seen => seen,
+        };
         let toplevel = build(pass, desired, evaluated, seen.as_ref()).await?;
         if !desired.target.action.touches_host() {
             return Err(Outcome::Built);
@@ -68,10 +73,7 @@ async fn prepare(
         // A build can take hours, and the connection may have gone cold since.
         let seen = match seen {
             Some(seen) if seen.is_fresh() => seen,
-            _ => pass
-                .observe()
-                .await
-                .map_err(|unseen| Outcome::Unreachable { detail: unseen.0 })?,
+            _ => look(pass).await?,
         };
         check_platform(&toplevel, &seen.observation).await?;
         copy(pass, desired, &toplevel, &seen.connection).await?;
@@ -92,6 +94,13 @@ async fn prepare(
         connection: seen.connection,
         observation: seen.observation,
     }))
+}
+
+/// Asks the host anew what it runs.
+async fn look(pass: &Pass) -> Result<Seen, Outcome> {
+    pass.observe()
+        .await
+        .map_err(|unseen| Outcome::Unreachable { detail: unseen.0 })
 }
 
 async fn build(
