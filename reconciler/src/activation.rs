@@ -21,7 +21,10 @@ use crate::metrics::Phase;
 use crate::outside;
 use crate::pass::Pass;
 use crate::proof;
+use crate::rebooting::FOR_A_REBOOT;
 use crate::repository::words;
+use crate::supersede::is_superseded;
+use crate::window::Openness;
 
 /// Between tries to reach a host whose activation is under way: sshd locks out those who knock
 /// faster (`PerSourcePenalties`), and a network that restarts is back within seconds.
@@ -51,11 +54,8 @@ pub async fn activate(pass: &Pass, desired: &Desired, ready: Ready) -> Result<En
     let _permit = pass.setup.activations.acquire().await;
     let target = &desired.target;
     let failed = |outcome| Ended::before_activation(desired, Some(ready.toplevel.clone()), outcome);
-    // Others may have rolled it back while this host waited for its turn.
-    if pass.order.is_none() && !brake::braked_by(pass, desired).await?.is_empty() {
-        return Ok(failed(Outcome::Cancelled {
-            by: "the fleet's brake".into(),
-        }));
+    if let Some(outcome) = called_off(pass, desired).await? {
+        return Ok(failed(outcome));
     }
     let Some(observed) = ready.observation.running.clone() else {
         return Ok(failed(Outcome::ActivationRefused {
@@ -127,6 +127,26 @@ pub async fn activate(pass: &Pass, desired: &Desired, ready: Ready) -> Result<En
                     .into(),
         })
     }))
+}
+
+/// What has come up while the host waited for its turn, which can take hours: it may be suspended by now,
+/// something else may be wanted of it, others may have rolled the system back, its window may have closed.
+async fn called_off(pass: &Pass, desired: &Desired) -> Result<Option<Outcome>, StoreError> {
+    if is_superseded(pass, desired).await? {
+        return Ok(Some(Outcome::Superseded));
+    }
+    let cancelled = |by: &str| Some(Outcome::Cancelled { by: by.into() });
+    if pass.order.is_none() && !brake::braked_by(pass, desired).await?.is_empty() {
+        return Ok(cancelled("the fleet's brake"));
+    }
+    // A reboot has windows of its own, and is decided on once more.
+    let has_a_window = desired.target.action.changes_host()
+        && desired.cause != FOR_A_REBOOT
+        && !pass.asked().is_forced();
+    if has_a_window && pass.openness(clock::now()) != Openness::Open {
+        return Ok(cancelled("its window, which has closed meanwhile"));
+    }
+    Ok(None)
 }
 
 /// Takes up a deployment that was under way when an earlier pass, or an earlier run of ours, ended.

@@ -343,9 +343,12 @@ impl Pass {
         Ok(decide(&situation, now))
     }
 
-    /// Whether the host may be changed without a person's force.
+    /// Whether the host may be changed without a person's force, by what the config says now: a pass
+    /// takes hours where a build does.
     pub fn openness(&self, now: Timestamp) -> Openness {
-        window::open(&self.config.windows, &self.config.freezes, now)
+        let setup = self.world.setup();
+        let config = setup.host(&self.host).unwrap_or(&self.config);
+        window::open(&config.windows, &config.freezes, now)
     }
 
     fn superseded(&self, desired: &Desired) -> Report {

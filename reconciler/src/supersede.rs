@@ -84,6 +84,10 @@ async fn superseded(
 /// # Errors
 /// When the state cannot be read.
 pub async fn is_superseded(pass: &Pass, wanted: &Desired) -> Result<bool, StoreError> {
+    // A person who holds the host back is not one more push.
+    if is_held_back(pass).await? {
+        return Ok(true);
+    }
     let starving = &pass.world.starving;
     if starving.is_out_of_patience(&pass.host, Instant::now()) || is_wanted(pass, wanted).await? {
         return Ok(false);
@@ -97,19 +101,22 @@ pub fn done(pass: &Pass) {
     pass.world.starving.fed(&pass.host);
 }
 
+/// Whether the host is suspended by now, or of no fleet of ours any more.
+async fn is_held_back(pass: &Pass) -> Result<bool, StoreError> {
+    if pass.world.setup().host(&pass.host).is_none() {
+        return Ok(true);
+    }
+    let suspension = pass.world.store.suspended(&pass.host).await?;
+    Ok(suspension.is_some() && !pass.asked().is_forced())
+}
+
 async fn is_wanted(pass: &Pass, wanted: &Desired) -> Result<bool, StoreError> {
     let setup = pass.world.setup();
     let Some(config) = setup.host(&pass.host) else {
         return Ok(false);
     };
-    let suspended = pass.world.store.suspended(&pass.host).await?.is_some();
-    let forced = pass
-        .order
-        .as_ref()
-        .is_some_and(|order| order.insistence.is_forced());
     let now_wanted = desired(&pass.world, &pass.host, config, pass.order.as_ref()).await?;
-    Ok((forced || !suspended)
-        && now_wanted.is_ok_and(|now_wanted| now_wanted.target == *wanted.asked_for()))
+    Ok(now_wanted.is_ok_and(|now_wanted| now_wanted.target == *wanted.asked_for()))
 }
 
 #[cfg(test)]

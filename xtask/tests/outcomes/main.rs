@@ -21,6 +21,7 @@ mod windows;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use xtask::daemon::Daemon;
+use xtask::flake::System;
 use xtask::fleet::Host;
 
 use crate::scene::{Scene, history, status_of};
@@ -91,4 +92,16 @@ fn assert_told(scene: &Scene, host: &str, revision: &str, outcome: &str) -> Resu
     });
     assert!(line.is_some(), "no {outcome} of {host} in the log:\n{log}");
     Ok(())
+}
+
+/// A version that no earlier run has built: what lies in a host's store looks copied.
+fn never_built(version: &str) -> Result<System> {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+    Ok(System::new(&format!("{version}-{}", since.as_nanos())))
+}
+
+/// Whether a host has a store path.
+fn has(host: &Host, path: &str) -> Result<bool> {
+    let said = host.console(&format!("test -e {path} && echo yes || echo no"))?;
+    Ok(said.trim() == "yes")
 }
