@@ -69,15 +69,9 @@ pub enum RequestError {
     /// The state could not be read or written.
     #[error("cannot use the state")]
     Store(#[from] StoreError),
-    /// The host has too many orders waiting.
-    #[error("{host}: {source}")]
-    TooManyOrders {
-        /// Which host.
-        host: HostName,
-        /// Why.
-        #[source]
-        source: TooManyOrders,
-    },
+    /// A host has too many orders waiting.
+    #[error(transparent)]
+    TooManyOrders(#[from] TooManyOrders),
 }
 
 /// What is at fault when a request cannot be carried out.
@@ -107,7 +101,7 @@ impl RequestError {
             Self::Rollback(error) => error.is_worth_retrying(),
             Self::Look(error) => error.is_worth_retrying(),
             Self::Store(error) => error.is_worth_retrying(),
-            Self::TooManyOrders { .. } => true,
+            Self::TooManyOrders(_) => true,
         }
     }
 
