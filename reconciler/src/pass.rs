@@ -26,7 +26,7 @@ use crate::reboot::RebootHold;
 use crate::refuge::refuge;
 use crate::repository::words;
 use crate::status;
-use crate::supersede::{self};
+use crate::supersede;
 use crate::window::{self, Openness};
 use crate::world::{Repository, Setup, World};
 use crate::{activation, collecting, deployment, rebooting};
@@ -185,6 +185,7 @@ impl Pass {
             _ => self.remember(&memory).await?,
         }
         let (mut report, _) = done?;
+        supersede::ended(self, report.outcome.as_ref());
         if report.outcome.is_none() {
             report.outcome = self.meanwhile(&of_target);
         }
@@ -292,7 +293,6 @@ impl Pass {
             let (remembered, ended) = tokio::join!(remembered, work);
             remembered?;
             let mut ended = ended?;
-            supersede::done(self);
             if ended.outcome == Outcome::Superseded {
                 self.world.metrics.deployment_ended(
                     &self.host,

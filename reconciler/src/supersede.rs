@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use deploy::Outcome;
 use desired_state::{HostName, StoreError};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -26,9 +27,11 @@ impl Starving {
         self.hosts().entry(host.clone()).or_insert(now);
     }
 
-    /// Work for `host` was done.
-    fn fed(&self, host: &HostName) {
-        self.hosts().remove(host);
+    /// A pass over `host` has ended so; unless that was for the sake of another, it had its due.
+    fn ended(&self, host: &HostName, outcome: Option<&Outcome>) {
+        if outcome != Some(&Outcome::Superseded) {
+            self.hosts().remove(host);
+        }
     }
 
     fn is_out_of_patience(&self, host: &HostName, now: Instant) -> bool {
@@ -96,9 +99,9 @@ pub async fn is_superseded(pass: &Pass, wanted: &Desired) -> Result<bool, StoreE
     Ok(true)
 }
 
-/// The host's work was done to its end, whatever the end was.
-pub fn done(pass: &Pass) {
-    pass.world.starving.fed(&pass.host);
+/// The pass has ended so.
+pub fn ended(pass: &Pass, outcome: Option<&Outcome>) {
+    pass.world.starving.ended(&pass.host, outcome);
 }
 
 /// Whether the host is suspended by now, or of no fleet of ours any more.
@@ -134,10 +137,11 @@ mod tests {
         let starving = Starving::default();
         let start = Instant::now();
         starving.superseded(&host, start);
+        starving.ended(&host, Some(&Outcome::Superseded));
         starving.superseded(&host, start + PATIENCE / 2);
         assert!(!starving.is_out_of_patience(&host, start + PATIENCE / 2));
         assert!(starving.is_out_of_patience(&host, start + PATIENCE));
-        starving.fed(&host);
+        starving.ended(&host, None);
         assert!(!starving.is_out_of_patience(&host, start + PATIENCE));
     }
 
