@@ -289,7 +289,7 @@ impl Pass {
                     Standing::Once | Standing::Refuge { .. } => Ok(()),
                 }
             };
-            let work = deployment::deploy(self, desired, &evaluated, seen.ok(), in_use);
+            let work = deployment::deploy(self, desired, memory, &evaluated, seen.ok(), in_use);
             let (remembered, ended) = tokio::join!(remembered, work);
             remembered?;
             let mut ended = ended?;

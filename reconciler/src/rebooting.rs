@@ -287,7 +287,7 @@ async fn make_boot_default(
             from: desired.target.clone(),
         },
     };
-    let mut ended = deployment::deploy(pass, &boot, &evaluated, None, None).await?;
+    let mut ended = deployment::deploy(pass, &boot, memory, &evaluated, None, None).await?;
     if ended.outcome == Outcome::Superseded {
         return Ok(None);
     }
