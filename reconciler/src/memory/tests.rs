@@ -170,3 +170,31 @@ fn a_document_of_another_version_can_be_read() {
         serde_json::from_str(r#"{"failures": 2, "a_field_of_the_future": true}"#).unwrap();
     assert_eq!(memory.failures, 2);
 }
+
+#[test]
+fn a_half_installed_system_is_remembered_until_it_has_booted_or_another_is_installed() {
+    let toplevel = |name: &str| -> Option<Toplevel> {
+        let path = format!("/nix/store/0c2wdbdjv3dsqnw5q1j9vkdkfg3gd7b8-{name}");
+        path.parse().ok()
+    };
+    for (booted, profile, is_remembered) in [
+        ("old", "new", true),
+        ("new", "new", false),
+        ("old", "old", false),
+        ("old", "another", false),
+    ] {
+        let mut memory = Memory {
+            half_installed: toplevel("new"),
+            ..Memory::default()
+        };
+        let observation = Observation {
+            running: toplevel(booted),
+            booted: toplevel(booted),
+            profile: toplevel(profile),
+            ..observation()
+        };
+        memory.note_observation(&observation, Timestamp::UNIX_EPOCH);
+        let remembered = memory.half_installed.is_some();
+        assert_eq!(remembered, is_remembered, "{booted}, {profile}");
+    }
+}
