@@ -1,12 +1,16 @@
 //! The activation of a system that lies on its host: start, see through, read back; and taking up
 //! one that an earlier run of ours began.
 
+mod end;
+
+pub use end::broke_off;
+
 use std::error::Error;
 use std::time::Duration;
 
 use deploy::{
-    Action, ActivateError, ActivationReport, ActivationRequest, ActivationVerdict, Connection,
-    DeploymentId, DeploymentIdError, Observation, Outcome, RollbackReason, SshError, Toplevel,
+    ActivateError, ActivationReport, ActivationRequest, ActivationVerdict, Connection,
+    DeploymentId, DeploymentIdError, Observation, Outcome, SshError, Toplevel,
 };
 use desired_state::{Deployment, StoreError};
 use jiff::Timestamp;
@@ -21,7 +25,10 @@ use crate::metrics::Phase;
 use crate::outside;
 use crate::pass::Pass;
 use crate::proof;
+use crate::rebooting::FOR_A_REBOOT;
 use crate::repository::words;
+use crate::supersede::is_superseded;
+use crate::window::Openness;
 
 /// Between tries to reach a host whose activation is under way: sshd locks out those who knock
 /// faster (`PerSourcePenalties`), and a network that restarts is back within seconds.
@@ -51,11 +58,8 @@ pub async fn activate(pass: &Pass, desired: &Desired, ready: Ready) -> Result<En
     let _permit = pass.setup.activations.acquire().await;
     let target = &desired.target;
     let failed = |outcome| Ended::before_activation(desired, Some(ready.toplevel.clone()), outcome);
-    // Others may have rolled it back while this host waited for its turn.
-    if pass.order.is_none() && !brake::braked_by(pass, desired).await?.is_empty() {
-        return Ok(failed(Outcome::Cancelled {
-            by: "the fleet's brake".into(),
-        }));
+    if let Some(outcome) = called_off(pass, desired).await? {
+        return Ok(failed(outcome));
     }
     let Some(observed) = ready.observation.running.clone() else {
         return Ok(failed(Outcome::ActivationRefused {
@@ -129,6 +133,26 @@ pub async fn activate(pass: &Pass, desired: &Desired, ready: Ready) -> Result<En
     }))
 }
 
+/// What has come up while the host waited for its turn, which can take hours: it may be suspended by now,
+/// something else may be wanted of it, others may have rolled the system back, its window may have closed.
+async fn called_off(pass: &Pass, desired: &Desired) -> Result<Option<Outcome>, StoreError> {
+    if is_superseded(pass, desired).await? {
+        return Ok(Some(Outcome::Superseded));
+    }
+    let cancelled = |by: &str| Some(Outcome::Cancelled { by: by.into() });
+    if pass.order.is_none() && !brake::braked_by(pass, desired).await?.is_empty() {
+        return Ok(cancelled("the fleet's brake"));
+    }
+    // A reboot has windows of its own, and is decided on once more.
+    let has_a_window = desired.target.action.changes_host()
+        && desired.cause != FOR_A_REBOOT
+        && !pass.asked().is_forced();
+    if has_a_window && pass.openness(clock::now()) != Openness::Open {
+        return Ok(cancelled("its window, which has closed meanwhile"));
+    }
+    Ok(None)
+}
+
 /// Takes up a deployment that was under way when an earlier pass, or an earlier run of ours, ended.
 /// `None` while the host does not answer. How it ended is not written down yet.
 pub async fn resume(pass: &Pass, deployment: &Deployment) -> Option<Ended> {
@@ -163,7 +187,7 @@ async fn see_through(
     let deadline = Instant::now() + limit + MARGIN;
     let (connection, report, read_back) = ask_until(pass, deployment, id, deadline).await?;
     let attended = pass.world.attended.take(&deployment.id);
-    let outcome = unattended_unless(attended, outcome(deployment, &report, &read_back)?);
+    let outcome = end::unattended_unless(attended, end::outcome(deployment, &report, &read_back)?);
     let mut ended = Ended::of(deployment, pass.config.action, outcome);
     ended.wanted_since = wanted_since;
     ended.standing = standing;
@@ -243,79 +267,6 @@ async fn ask(
     let fresh = fresh?;
     let observation = deploy::observe(&fresh, timeouts.observe).await?;
     Ok((connection, report, observation))
-}
-
-/// The outcome is what the host says it runs, not what a command returned.
-fn outcome(
-    deployment: &Deployment,
-    report: &ActivationReport,
-    read_back: &Observation,
-) -> Option<Outcome> {
-    let action: Action = deployment.action.parse().ok()?;
-    let reported = Outcome::of_activation(report)?;
-    let toplevel: Option<Toplevel> = deployment.toplevel.parse().ok();
-    let went_down = matches!(reported, Outcome::Vanished { .. })
-        && read_back.boot_id != deployment.boot_id
-        && action.changes_host();
-    if !reported.is_in_sync() && !went_down {
-        return Some(reported);
-    }
-    if action == Action::DryActivate {
-        return Some(Outcome::DryActivated);
-    }
-    let runs = read_back.running == toplevel;
-    let boots = read_back.profile == toplevel;
-    let there = match action {
-        Action::Switch => runs && boots,
-        Action::Test => runs,
-        Action::Boot => boots,
-        Action::Build | Action::DryActivate => true,
-    };
-    Some(if there && went_down {
-        // Nothing becomes the boot default that has not proven itself.
-        Outcome::Converged
-    } else if there {
-        reported
-    } else if went_down {
-        // Perhaps by this very system: it gets a backoff that grows.
-        Outcome::ActivationInterrupted {
-            cause: "the host went down".into(),
-        }
-    } else {
-        Outcome::ObservedChanged {
-            running: read_back
-                .running
-                .as_ref()
-                .map_or_else(|| "nothing".into(), ToString::to_string),
-        }
-    })
-}
-
-/// A host that went back because nobody said that a login works says nothing about its system, unless
-/// we were there.
-fn unattended_unless(attended: bool, outcome: Outcome) -> Outcome {
-    match outcome {
-        Outcome::RolledBack {
-            reason: RollbackReason::NotAcknowledged,
-            detail,
-        } if !attended => Outcome::RolledBack {
-            reason: RollbackReason::Unattended,
-            detail,
-        },
-        outcome => outcome,
-    }
-}
-
-/// Whether the activation broke off on the way, so that the host is not *there* even where
-/// `/run/current-system` says so.
-fn broke_off(outcome: &Outcome) -> bool {
-    matches!(
-        outcome,
-        Outcome::ActivationFailed { .. }
-            | Outcome::ActivationRefused { .. }
-            | Outcome::ActivationInterrupted { .. }
-            | Outcome::RollbackFailed { .. }
-    )
 }
 
 /// A name that sorts by time and that no other deployment bears.

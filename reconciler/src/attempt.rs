@@ -4,6 +4,7 @@ use deploy::{Action, Connection, Observation, Outcome, Toplevel};
 use desired_state::{Deployment, HistoryEntry, HostName};
 use jiff::Timestamp;
 
+use crate::activation::broke_off;
 use crate::clock;
 use crate::desired::{Desired, Standing};
 use crate::memory::{Memory, Quarantine, Target};
@@ -154,6 +155,14 @@ impl Memory {
             self.broken_activation = Some((toplevel.clone(), boot.clone()));
         } else if ended.outcome.is_in_sync() && ended.target.action != Action::Boot {
             self.broken_activation = None;
+        }
+        if ended.target.action.sets_profile() {
+            if ended.outcome.is_in_sync() {
+                self.half_installed = None;
+            } else if broke_off(&ended.outcome) {
+                // The next look says that it is not, where its profile is another.
+                self.half_installed = Some(toplevel.clone());
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod host;
 
 use std::collections::BTreeMap;
+use std::mem::{self, Discriminant};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,12 +34,33 @@ pub fn free_bytes() -> Option<u64> {
     disk.blocks_available().checked_mul(disk.fragment_size())
 }
 
+/// What one look has to know of those before it.
+#[derive(Debug)]
+struct Looks {
+    /// When builds are let go of next.
+    next_round: Instant,
+    /// For which cause it was said that a collection waits.
+    said: Option<Discriminant<Cause>>,
+}
+
+impl Looks {
+    /// Whether it is to be said that a collection waits: once for each cause, until nothing is due any more.
+    fn is_news(&mut self, cause: Option<Cause>) -> bool {
+        let cause = cause.as_ref().map(mem::discriminant);
+        let before = mem::replace(&mut self.said, cause);
+        cause.is_some() && cause != before
+    }
+}
+
 /// Looks after this machine's store until `stop`.
 pub async fn look_after(world: Arc<World>, stop: CancellationToken) {
-    let mut next_round = Instant::now();
+    let mut looks = Looks {
+        next_round: Instant::now(),
+        said: None,
+    };
     while !stop.is_cancelled() {
         let look = async {
-            if let Err(error) = look(&world, &mut next_round).await {
+            if let Err(error) = look(&world, &mut looks).await {
                 tracing::warn!(
                     error = words(&error),
                     "cannot look after the store: the state cannot be used"
@@ -50,7 +72,7 @@ pub async fn look_after(world: Arc<World>, stop: CancellationToken) {
     }
 }
 
-async fn look(world: &World, next_round: &mut Instant) -> Result<(), StoreError> {
+async fn look(world: &World, looks: &mut Looks) -> Result<(), StoreError> {
     let setup = world.setup();
     let care = &setup.config.store.care;
     let free = free_bytes();
@@ -59,15 +81,22 @@ async fn look(world: &World, next_round: &mut Instant) -> Result<(), StoreError>
     }
     let last = world.store.last_collection(&NixStore::Controller).await?;
     let cause = due(care, last.as_ref(), free, clock::now());
-    if cause.is_none() && Instant::now() < *next_round {
+    if cause.is_none() && Instant::now() < looks.next_round {
+        looks.said = None;
         return Ok(());
     }
     // Whoever builds is not disturbed: the next look may find nobody.
     let Ok(_alone) = world.nix_store.try_write() else {
+        if looks.is_news(cause)
+            && let Some(cause) = cause
+        {
+            tracing::info!(%cause, "the garbage of this machine's store is not collected before everything that is evaluated, built or copied is done");
+        }
         return Ok(());
     };
+    looks.said = None;
     let_go_of_builds(world, &setup).await?;
-    *next_round = Instant::now() + BETWEEN_ROUNDS;
+    looks.next_round = Instant::now() + BETWEEN_ROUNDS;
     match cause {
         Some(cause) => collect(world, &setup, cause).await,
         None => Ok(()),
@@ -159,4 +188,30 @@ async fn let_go_of_builds(world: &World, setup: &Setup) -> Result<(), StoreError
         tracing::warn!(%error, "cannot let go of old builds");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn that_a_collection_waits_is_said_once_for_each_cause() {
+        let mut looks = Looks {
+            next_round: Instant::now(),
+            said: None,
+        };
+        let space = |free| Some(Cause::Space { free, below: 10 });
+        let said: Vec<bool> = [
+            None,
+            Some(Cause::Period),
+            Some(Cause::Period),
+            space(9),
+            space(8),
+            None,
+            space(7),
+        ]
+        .map(|cause| looks.is_news(cause))
+        .into();
+        assert_eq!(said, [false, true, false, true, false, false, true]);
+    }
 }

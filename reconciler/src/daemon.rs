@@ -1,13 +1,13 @@
 //! `reconcile serve`: the loop, the receiver and the operator's surface, until a signal.
 
 mod changes;
+mod parts;
 mod surfaces;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
@@ -23,12 +23,14 @@ use crate::service_manager::{self, ServiceManager};
 use crate::status;
 use crate::world::{World, WorldError};
 use changes::{Watched, take_up_changes};
+pub use parts::PartEnded;
+use parts::Parts;
 use surfaces::Surfaces;
 
 /// Between two rounds of removing what is too old from the store.
 const BETWEEN_UPKEEPS: Duration = Duration::from_secs(6 * 3600);
 
-/// Why the daemon could not start.
+/// Why the daemon could not start, or go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
@@ -52,6 +54,9 @@ pub enum ServeError {
         #[source]
         source: std::io::Error,
     },
+    /// A part of it has ended.
+    #[error(transparent)]
+    Part(#[from] PartEnded),
 }
 
 impl ServeError {
@@ -61,7 +66,7 @@ impl ServeError {
             Self::Lock(error) => error.is_worth_retrying(),
             Self::World(error) => error.is_worth_retrying(),
             Self::Secrets(error) => error.is_worth_retrying(),
-            Self::Listen { .. } => true,
+            Self::Listen { .. } | Self::Part(_) => true,
         }
     }
 }
@@ -70,7 +75,8 @@ impl ServeError {
 /// on hosts go on by themselves, and the next start finds them.
 ///
 /// # Errors
-/// When it cannot start: nothing has been done to any host then.
+/// When it cannot start: nothing has been done to any host then. When a part of it ends before `shutdown`:
+/// whoever started it is to start it again.
 pub async fn serve(
     loaded: Arc<Loaded>,
     environment: Environment,
@@ -90,21 +96,20 @@ pub async fn serve(
     };
     let surfaces = Surfaces::bind(&config).await?;
 
-    let stop = CancellationToken::new();
-    let mut tasks = JoinSet::new();
-    surfaces.start(&mut tasks, &world, bell.as_ref(), &config, &stop);
+    let (parts, mut ended) = Parts::new();
+    let stop = || parts.stop.clone();
+    surfaces.start(&parts, &world, bell.as_ref(), &config);
     let watched = Arc::new(Watched::default());
-    watched.watch_all(&world, &stop);
-    tasks.spawn(take_up_changes(
-        changes,
-        Arc::clone(&world),
-        bell,
-        watched,
-        stop.clone(),
-    ));
-    tasks.spawn(upkeep(Arc::clone(&world), stop.clone()));
-    tasks.spawn(collecting::look_after(Arc::clone(&world), stop.clone()));
-    tasks.spawn(room::watch(Arc::clone(&world), stop.clone()));
+    watched.watch_all(&world, &parts);
+    let changes = take_up_changes(changes, Arc::clone(&world), bell, watched, parts.clone());
+    parts.run("the watch over the config", changes);
+    parts.run("the state's upkeep", upkeep(Arc::clone(&world), stop()));
+    let care = collecting::look_after(Arc::clone(&world), stop());
+    parts.run("the store's care", care);
+    parts.run(
+        "the look at the room",
+        room::watch(Arc::clone(&world), stop()),
+    );
     for host in config.hosts.keys() {
         if let Ok(status) = status::of_host(&world.store, host, &config.hosts[host]).await {
             world.metrics.show_host(&status);
@@ -112,8 +117,8 @@ pub async fn serve(
         world.waker.wake(host);
     }
     {
-        let (world, stop) = (Arc::clone(&world), stop.clone());
-        tasks.spawn(async move {
+        let (world, stop) = (Arc::clone(&world), stop());
+        parts.run("the loop", async move {
             let one_pass = {
                 let world = Arc::clone(&world);
                 move |host| pass(Arc::clone(&world), host)
@@ -140,15 +145,17 @@ pub async fn serve(
         "ready"
     );
 
-    shutdown.await;
+    let fault = tokio::select! {
+        () = shutdown => None,
+        fault = ended.recv() => fault,
+    };
     service_manager::stopping();
     tracing::info!("stopping; what runs on hosts goes on there, and is taken up at the next start");
-    stop.cancel();
-    while tasks.join_next().await.is_some() {}
+    parts.end(ended).await;
     // Left behind it would do no harm, and a person would wonder who listens there.
     let _ = std::fs::remove_file(&config.control_socket);
     world.store.close().await;
-    Ok(())
+    fault.map_or(Ok(()), |fault| Err(fault.into()))
 }
 
 async fn upkeep(world: Arc<World>, stop: CancellationToken) {

@@ -196,7 +196,7 @@ pub fn may_evaluate(memory: &Memory, insistence: Insistence, now: Timestamp) -> 
 /// Whether the host is where `action` is to bring it.
 ///
 /// - `switch`: `/run/current-system` and the system profile are the toplevel;
-/// - `test`: `/run/current-system` is; `boot`: the profile is;
+/// - `test`: `/run/current-system` is; `boot`: the profile is, and its boot entry was written;
 /// - `build`, `dry-activate`: done once for the toplevel.
 ///
 /// `switch-to-configuration` moves `/run/current-system` even when it then fails, and before units
@@ -213,7 +213,7 @@ pub fn drift(action: Action, wanted: &Toplevel, observed: &Observation, memory: 
     let there = match action {
         Action::Switch => running && profile,
         Action::Test => running,
-        Action::Boot => profile,
+        Action::Boot => profile && memory.half_installed.as_ref() != Some(wanted),
         Action::Build | Action::DryActivate => {
             memory.done_once.as_ref() == Some(&(action, wanted.clone()))
         }

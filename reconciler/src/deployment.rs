@@ -17,25 +17,27 @@ use crate::attempt::Ended;
 use crate::clock;
 use crate::desired::Desired;
 use crate::evaluations;
+use crate::memory::Memory;
 use crate::metrics::Phase;
 use crate::pass::{Pass, Seen, evaluation_failed};
 use crate::repository::words;
 use crate::supersede::{is_superseded, unless_superseded};
 
-/// Brings `evaluated` to the pass's host; `in_use` has kept it from being collected until now.
+/// Brings `evaluated` to the pass's host, the machine that `memory` knows; `in_use` has kept it from being collected until now.
 ///
 /// # Errors
 /// Only when the state cannot be read or written; all else is an [`Outcome`].
 pub async fn deploy(
     pass: &Pass,
     desired: &Desired,
+    memory: &Memory,
     evaluated: &Evaluated,
     seen: Option<Seen>,
     in_use: Option<OwnedRwLockReadGuard<()>>,
 ) -> Result<Ended, StoreError> {
     let began = clock::now();
     Ok(
-        match prepare(pass, desired, evaluated, seen, in_use).await? {
+        match prepare(pass, desired, memory, evaluated, seen, in_use).await? {
             Ok(ready) => activate(pass, desired, ready).await?,
             Err(outcome) => {
                 let toplevel = Some(evaluated.toplevel.clone());
@@ -52,6 +54,7 @@ pub async fn deploy(
 async fn prepare(
     pass: &Pass,
     desired: &Desired,
+    memory: &Memory,
     evaluated: &Evaluated,
     seen: Option<Seen>,
     in_use: Option<OwnedRwLockReadGuard<()>>,
@@ -61,6 +64,11 @@ async fn prepare(
             Some(in_use) => in_use,
             None => Arc::clone(&pass.world.nix_store).read_owned().await,
         };
+        // Who builds on the host has to reach it first, and one that is off says nothing about the build.
+        let seen = match seen {
+            None if pass.config.build_on == BuildOn::Target => Some(look(pass, memory).await?),
+            seen => seen,
+        };
         let toplevel = build(pass, desired, evaluated, seen.as_ref()).await?;
         if !desired.target.action.touches_host() {
             return Err(Outcome::Built);
@@ -68,10 +76,7 @@ async fn prepare(
         // A build can take hours, and the connection may have gone cold since.
         let seen = match seen {
             Some(seen) if seen.is_fresh() => seen,
-            _ => pass
-                .observe()
-                .await
-                .map_err(|unseen| Outcome::Unreachable { detail: unseen.0 })?,
+            _ => look(pass, memory).await?,
         };
         check_platform(&toplevel, &seen.observation).await?;
         copy(pass, desired, &toplevel, &seen.connection).await?;
@@ -92,6 +97,21 @@ async fn prepare(
         connection: seen.connection,
         observation: seen.observation,
     }))
+}
+
+/// Asks the host anew what it runs, and whether it still is the machine that was met under its name.
+async fn look(pass: &Pass, memory: &Memory) -> Result<Seen, Outcome> {
+    let seen = pass
+        .observe()
+        .await
+        .map_err(|unseen| Outcome::Unreachable { detail: unseen.0 })?;
+    match memory.other_machine(&seen.observation) {
+        None => Ok(seen),
+        // The next look says which.
+        Some(_) => Err(Outcome::ObservedChanged {
+            running: "another machine answers under its name".into(),
+        }),
+    }
 }
 
 async fn build(

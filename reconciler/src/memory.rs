@@ -58,6 +58,9 @@ pub struct Memory {
     /// A toplevel whose activation broke off on the boot named beside it: although
     /// `/run/current-system` may point at it, the host is not *there*.
     pub broken_activation: Option<(Toplevel, String)>,
+    /// A toplevel that the system profile names, and perhaps no boot entry: making it the boot default
+    /// broke off in between.
+    pub half_installed: Option<Toplevel>,
 
     /// A system that was tried here and could not stay.
     pub quarantine: Option<Quarantine>,
@@ -215,6 +218,10 @@ impl Memory {
         self.store_free = observation.free_bytes.get(STORE).copied();
         self.reboot
             .take_if(|reboot| reboot.has_been_made_good(observation));
+        self.half_installed.take_if(|half| {
+            let is = |one: &Option<Toplevel>| one.as_ref() == Some(&*half);
+            !is(&observation.profile) || (is(&observation.booted) && is(&observation.running))
+        });
         if self.machine_id.is_none() && !observation.machine_id.is_empty() {
             self.machine_id = Some(observation.machine_id.clone());
         }
@@ -241,6 +248,7 @@ impl Memory {
         self.store_free = other.store_free;
         self.machine_id = other.machine_id;
         self.broken_activation = other.broken_activation;
+        self.half_installed = other.half_installed;
         self.done_once = other.done_once;
         self.leftovers = other.leftovers;
         self.reboot = other.reboot;

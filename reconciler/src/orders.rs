@@ -32,15 +32,40 @@ pub struct Order {
     pub at: Timestamp,
 }
 
-/// The host has as many orders waiting as fit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{AT_MOST_WAITING} orders for this host are waiting already; wait for them to be done")]
-pub struct TooManyOrders;
+/// A host has as many orders waiting as fit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{host}: {AT_MOST_WAITING} orders for this host are waiting already; wait for them to be done"
+)]
+pub struct TooManyOrders {
+    /// Which host.
+    pub host: HostName,
+}
 
 /// The orders that wait, first come first served, a queue a host.
 #[derive(Debug, Default)]
 pub struct Orders {
     waiting: Mutex<Waiting>,
+    asking: tokio::sync::Mutex<()>,
+}
+
+/// Room for an order for each of some hosts, kept until it is dropped: nobody else puts any meanwhile.
+#[derive(Debug)]
+pub struct Room<'a> {
+    orders: &'a Orders,
+    _alone: tokio::sync::MutexGuard<'a, ()>,
+}
+
+impl Room<'_> {
+    /// Puts an order at the end of its host's queue; gives its number.
+    pub fn put(&self, host: &HostName, order: Order) -> u64 {
+        let mut waiting = self.orders.waiting();
+        let id = waiting.last_id + 1;
+        let queue = waiting.by_host.entry(host.clone()).or_default();
+        queue.push_back(Order { id, ..order });
+        waiting.last_id = id;
+        id
+    }
 }
 
 #[derive(Debug, Default)]
@@ -50,17 +75,25 @@ struct Waiting {
 }
 
 impl Orders {
-    /// Puts an order at the end of its host's queue; gives its number.
-    pub fn put(&self, host: &HostName, order: Order) -> Result<u64, TooManyOrders> {
-        let mut waiting = self.waiting();
-        let id = waiting.last_id + 1;
-        let queue = waiting.by_host.entry(host.clone()).or_default();
-        if queue.len() >= AT_MOST_WAITING {
-            return Err(TooManyOrders);
+    /// Keeps room for one order for each of `hosts`, once whoever else has some kept is done.
+    ///
+    /// # Errors
+    /// When there is none for one of them.
+    pub async fn room_for(
+        &self,
+        hosts: impl IntoIterator<Item = &HostName>,
+    ) -> Result<Room<'_>, TooManyOrders> {
+        let alone = self.asking.lock().await;
+        for host in hosts {
+            let queue = self.waiting().by_host.get(host).map_or(0, VecDeque::len);
+            if queue >= AT_MOST_WAITING {
+                return Err(TooManyOrders { host: host.clone() });
+            }
         }
-        queue.push_back(Order { id, ..order });
-        waiting.last_id = id;
-        Ok(id)
+        Ok(Room {
+            orders: self,
+            _alone: alone,
+        })
     }
 
     /// Takes the first order for `host`.
@@ -98,25 +131,46 @@ mod tests {
         }
     }
 
-    #[test]
-    fn orders_are_taken_first_come_first_served() {
+    /// Puts an order for a host that has room for it.
+    async fn put(orders: &Orders, host: &HostName) -> u64 {
+        orders.room_for([host]).await.unwrap().put(host, order())
+    }
+
+    #[tokio::test]
+    async fn orders_are_taken_first_come_first_served() {
         let orders = Orders::default();
         let host: HostName = "cyt-pi".parse().unwrap();
-        let first = orders.put(&host, order()).unwrap();
-        let second = orders.put(&host, order()).unwrap();
+        let first = put(&orders, &host).await;
+        let second = put(&orders, &host).await;
         assert_eq!(orders.take(&host).map(|order| order.id), Some(first));
         assert!(orders.has(&host));
         assert_eq!(orders.take(&host).map(|order| order.id), Some(second));
         assert_eq!(orders.take(&host), None);
     }
 
-    #[test]
-    fn a_flood_of_orders_for_a_host_is_refused() {
+    #[tokio::test]
+    async fn a_flood_of_orders_for_a_host_is_refused_until_one_is_done() {
         let orders = Orders::default();
         let host: HostName = "cyt-pi".parse().unwrap();
         for _ in 0..AT_MOST_WAITING {
-            orders.put(&host, order()).unwrap();
+            put(&orders, &host).await;
         }
-        assert_eq!(orders.put(&host, order()), Err(TooManyOrders));
+        let refused = TooManyOrders { host: host.clone() };
+        assert_eq!(orders.room_for([&host]).await.err(), Some(refused));
+        orders.take(&host);
+        put(&orders, &host).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_takes_room_away_that_is_kept() {
+        let orders = Orders::default();
+        let host: HostName = "cyt-pi".parse().unwrap();
+        let room = orders.room_for([&host]).await.unwrap();
+        let another = orders.room_for([&host]);
+        let soon = std::time::Duration::from_secs(60);
+        assert!(tokio::time::timeout(soon, another).await.is_err());
+        room.put(&host, order());
+        drop(room);
+        put(&orders, &host).await;
     }
 }

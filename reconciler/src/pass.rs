@@ -26,7 +26,7 @@ use crate::reboot::RebootHold;
 use crate::refuge::refuge;
 use crate::repository::words;
 use crate::status;
-use crate::supersede::{self};
+use crate::supersede;
 use crate::window::{self, Openness};
 use crate::world::{Repository, Setup, World};
 use crate::{activation, collecting, deployment, rebooting};
@@ -185,6 +185,7 @@ impl Pass {
             _ => self.remember(&memory).await?,
         }
         let (mut report, _) = done?;
+        supersede::ended(self, report.outcome.as_ref());
         if report.outcome.is_none() {
             report.outcome = self.meanwhile(&of_target);
         }
@@ -288,11 +289,10 @@ impl Pass {
                     Standing::Once | Standing::Refuge { .. } => Ok(()),
                 }
             };
-            let work = deployment::deploy(self, desired, &evaluated, seen.ok(), in_use);
+            let work = deployment::deploy(self, desired, memory, &evaluated, seen.ok(), in_use);
             let (remembered, ended) = tokio::join!(remembered, work);
             remembered?;
             let mut ended = ended?;
-            supersede::done(self);
             if ended.outcome == Outcome::Superseded {
                 self.world.metrics.deployment_ended(
                     &self.host,
@@ -343,9 +343,12 @@ impl Pass {
         Ok(decide(&situation, now))
     }
 
-    /// Whether the host may be changed without a person's force.
+    /// Whether the host may be changed without a person's force, by what the config says now: a pass
+    /// takes hours where a build does.
     pub fn openness(&self, now: Timestamp) -> Openness {
-        window::open(&self.config.windows, &self.config.freezes, now)
+        let setup = self.world.setup();
+        let config = setup.host(&self.host).unwrap_or(&self.config);
+        window::open(&config.windows, &config.freezes, now)
     }
 
     fn superseded(&self, desired: &Desired) -> Report {

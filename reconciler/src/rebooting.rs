@@ -193,7 +193,8 @@ async fn carry_out(
     if memory.other_machine(&seen.observation).is_some() {
         return Ok(None);
     }
-    let is_boot_default = seen.observation.profile.as_ref() == Some(toplevel);
+    let is_boot_default = seen.observation.profile.as_ref() == Some(toplevel)
+        && memory.half_installed.as_ref() != Some(toplevel);
     if !is_boot_default && matches!(memory.outcome, Some(Outcome::RebootRequired { .. })) {
         let Some(outcome) = make_boot_default(pass, desired, memory).await? else {
             return Ok(None);
@@ -287,7 +288,7 @@ async fn make_boot_default(
             from: desired.target.clone(),
         },
     };
-    let mut ended = deployment::deploy(pass, &boot, &evaluated, None, None).await?;
+    let mut ended = deployment::deploy(pass, &boot, memory, &evaluated, None, None).await?;
     if ended.outcome == Outcome::Superseded {
         return Ok(None);
     }

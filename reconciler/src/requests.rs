@@ -13,6 +13,7 @@ use std::sync::Arc;
 use desired_state::{
     BranchName, HistoryEntry, HistoryFilter, HostName, MirrorError, Pin, RepositoryName, Revision,
 };
+use jiff::Timestamp;
 
 use crate::api::{History, HistoryQuery, Hosts, Instead, ReconcileRequest, Status, What};
 use crate::clock;
@@ -48,7 +49,7 @@ impl Queued {
 ///
 /// # Errors
 /// When the request makes no sense, the repository cannot be fetched to resolve an override, or
-/// the state cannot be written. Then nothing is queued.
+/// the state cannot be written, or a host has too many orders waiting. Then nothing is pinned or queued.
 pub async fn reconcile(
     world: &Arc<World>,
     request: &ReconcileRequest,
@@ -58,56 +59,66 @@ pub async fn reconcile(
     check_name(&request.by)?;
     let setup = world.setup();
     let hosts = named(&setup, &request.hosts)?;
-    let revisions = look_first(world, &setup, &hosts, request).await?;
+    let mut revisions = look_first(world, &setup, &hosts, request).await?;
+    // From here on it is done for all of them, or for none.
+    let room = world.orders.room_for(hosts.iter().map(|(host, _)| host));
+    let room = room.await?;
+    let pins = take_pins(&hosts, &mut revisions, request, now);
+    world.store.pin_all(&pins).await?;
+    for Pin { host, revision, .. } in &pins {
+        tracing::info!(%host, revision = revision.short(), by = request.by, "pinned");
+    }
     let mut queued = BTreeMap::new();
-    for (host, config) in &hosts {
-        let mut revision = revisions.get(host).cloned();
-        let mut pinned = None;
-        let action = request.action.unwrap_or(config.action);
-        if action.becomes_pin()
-            && let Some(instead) = revision.take()
-        {
-            let branch = match &request.instead {
-                Some(Instead::Branch(branch)) => Some(branch.clone()),
-                _ => None,
-            };
-            let pin = Pin {
-                host: host.clone(),
-                revision: instead,
-                action: action.name().to_owned(),
-                branch,
-                by: request.by.clone(),
-                since: now,
-            };
-            world.store.pin(&pin).await?;
-            tracing::info!(%host, revision = pin.revision.short(), by = pin.by, "pinned");
-            pinned = Some(pin.revision);
-        }
+    for (host, _) in &hosts {
         let order = Order {
             id: 0,
-            revision,
+            revision: revisions.remove(host),
             action: request.action,
             then: request.then,
             insistence: request.insistence,
             by: request.by.clone(),
             at: now,
         };
-        let id = world
-            .orders
-            .put(host, order)
-            .map_err(|source| RequestError::TooManyOrders {
-                host: host.clone(),
-                source,
-            })?;
-        let order = Queued { id, pinned };
+        let pin = pins.iter().find(|pin| pin.host == *host);
+        let order = Queued {
+            id: room.put(host, order),
+            pinned: pin.map(|pin| pin.revision.clone()),
+        };
         world.tell(host, order.event());
         queued.insert(host.clone(), order);
     }
+    drop(room);
     world.wishes_changed();
     for host in queued.keys() {
         world.waker.wake(host);
     }
     Ok(queued)
+}
+
+/// Takes out of `revisions` those that are to be kept.
+fn take_pins(
+    hosts: &[(HostName, &HostConfig)],
+    revisions: &mut BTreeMap<HostName, Revision>,
+    request: &ReconcileRequest,
+    since: Timestamp,
+) -> Vec<Pin> {
+    let branch = match &request.instead {
+        Some(Instead::Branch(branch)) => Some(branch),
+        _ => None,
+    };
+    let pin = |(host, config): &(HostName, &HostConfig)| {
+        let action = request.action.unwrap_or(config.action);
+        let revision = action.becomes_pin().then(|| revisions.remove(host))??;
+        Some(Pin {
+            host: host.clone(),
+            revision,
+            action: action.name().to_owned(),
+            branch: branch.cloned(),
+            by: request.by.clone(),
+            since,
+        })
+    };
+    hosts.iter().filter_map(pin).collect()
 }
 
 /// Fetches the repositories of the hosts, and resolves what the request names instead of their
@@ -262,3 +273,6 @@ fn check_name(name: &str) -> Result<(), RequestError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use deploy::Outcome;
 use desired_state::{HostName, StoreError};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -26,9 +27,11 @@ impl Starving {
         self.hosts().entry(host.clone()).or_insert(now);
     }
 
-    /// Work for `host` was done.
-    fn fed(&self, host: &HostName) {
-        self.hosts().remove(host);
+    /// A pass over `host` has ended so; unless that was for the sake of another, it had its due.
+    fn ended(&self, host: &HostName, outcome: Option<&Outcome>) {
+        if outcome != Some(&Outcome::Superseded) {
+            self.hosts().remove(host);
+        }
     }
 
     fn is_out_of_patience(&self, host: &HostName, now: Instant) -> bool {
@@ -84,6 +87,10 @@ async fn superseded(
 /// # Errors
 /// When the state cannot be read.
 pub async fn is_superseded(pass: &Pass, wanted: &Desired) -> Result<bool, StoreError> {
+    // A person who holds the host back is not one more push.
+    if is_held_back(pass).await? {
+        return Ok(true);
+    }
     let starving = &pass.world.starving;
     if starving.is_out_of_patience(&pass.host, Instant::now()) || is_wanted(pass, wanted).await? {
         return Ok(false);
@@ -92,9 +99,18 @@ pub async fn is_superseded(pass: &Pass, wanted: &Desired) -> Result<bool, StoreE
     Ok(true)
 }
 
-/// The host's work was done to its end, whatever the end was.
-pub fn done(pass: &Pass) {
-    pass.world.starving.fed(&pass.host);
+/// The pass has ended so.
+pub fn ended(pass: &Pass, outcome: Option<&Outcome>) {
+    pass.world.starving.ended(&pass.host, outcome);
+}
+
+/// Whether the host is suspended by now, or of no fleet of ours any more.
+async fn is_held_back(pass: &Pass) -> Result<bool, StoreError> {
+    if pass.world.setup().host(&pass.host).is_none() {
+        return Ok(true);
+    }
+    let suspension = pass.world.store.suspended(&pass.host).await?;
+    Ok(suspension.is_some() && !pass.asked().is_forced())
 }
 
 async fn is_wanted(pass: &Pass, wanted: &Desired) -> Result<bool, StoreError> {
@@ -102,14 +118,8 @@ async fn is_wanted(pass: &Pass, wanted: &Desired) -> Result<bool, StoreError> {
     let Some(config) = setup.host(&pass.host) else {
         return Ok(false);
     };
-    let suspended = pass.world.store.suspended(&pass.host).await?.is_some();
-    let forced = pass
-        .order
-        .as_ref()
-        .is_some_and(|order| order.insistence.is_forced());
     let now_wanted = desired(&pass.world, &pass.host, config, pass.order.as_ref()).await?;
-    Ok((forced || !suspended)
-        && now_wanted.is_ok_and(|now_wanted| now_wanted.target == *wanted.asked_for()))
+    Ok(now_wanted.is_ok_and(|now_wanted| now_wanted.target == *wanted.asked_for()))
 }
 
 #[cfg(test)]
@@ -127,10 +137,11 @@ mod tests {
         let starving = Starving::default();
         let start = Instant::now();
         starving.superseded(&host, start);
+        starving.ended(&host, Some(&Outcome::Superseded));
         starving.superseded(&host, start + PATIENCE / 2);
         assert!(!starving.is_out_of_patience(&host, start + PATIENCE / 2));
         assert!(starving.is_out_of_patience(&host, start + PATIENCE));
-        starving.fed(&host);
+        starving.ended(&host, None);
         assert!(!starving.is_out_of_patience(&host, start + PATIENCE));
     }
 

@@ -3,44 +3,27 @@
 use jiff::Timestamp;
 
 use super::bounds::{self, cut, whole};
+use super::connection::Write;
 use super::history::insert;
 use super::row::{Row, microseconds};
 use super::{Store, StoreError};
 use crate::{BranchName, HistoryEntry, HostName, Pin, Suspension};
 
 impl Store {
-    /// Holds a host at a revision; an earlier pin of the host is replaced. Appends an entry of kind `pin`.
+    /// Holds each host at a revision, or none of them; an earlier pin of a host is replaced. Appends an entry of kind
+    /// `pin` for each.
     ///
     /// # Errors
     ///
-    /// When it could not be recorded, or the action's name is longer than 64 bytes.
-    pub async fn pin(&self, pin: &Pin) -> Result<(), StoreError> {
-        let action = whole("action", &pin.action, bounds::WORD)?;
-        let mut write = self.connections.write("record a pin").await?;
-        let query = sqlx::query(
-            "INSERT INTO pins (host, revision, action, branch, pinned_by, since) \
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (host) DO UPDATE SET \
-             revision = excluded.revision, action = excluded.action, branch = excluded.branch, \
-             pinned_by = excluded.pinned_by, since = excluded.since",
-        )
-        .bind(pin.host.as_str())
-        .bind(pin.revision.as_str())
-        .bind(action)
-        .bind(pin.branch.as_ref().map(BranchName::as_str))
-        .bind(cut(&pin.by, bounds::NAME).into_owned())
-        .bind(microseconds(pin.since));
-        write.execute(query).await?;
-        let mut detail = format!("held at {}", pin.revision.short());
-        if let Some(branch) = &pin.branch {
-            detail.push_str(&format!(" of {branch}"));
+    /// When they could not be recorded, or an action's name is longer than 64 bytes.
+    pub async fn pin_all(&self, pins: &[Pin]) -> Result<(), StoreError> {
+        if pins.is_empty() {
+            return Ok(());
         }
-        let entry = HistoryEntry {
-            revision: Some(pin.revision.clone()),
-            action: Some(pin.action.clone()),
-            detail,
-            ..entry(&pin.host, "pin", &pin.by, pin.since)
-        };
-        insert(&mut write, &entry).await?;
+        let mut write = self.connections.write("record pins").await?;
+        for pin in pins {
+            record(&mut write, pin).await?;
+        }
         write.commit().await
     }
 
@@ -181,6 +164,34 @@ impl Store {
             .all("read the suspensions", sqlx::query(query), suspension)
             .await
     }
+}
+
+async fn record(write: &mut Write<'_>, pin: &Pin) -> Result<(), StoreError> {
+    let action = whole("action", &pin.action, bounds::WORD)?;
+    let query = sqlx::query(
+        "INSERT INTO pins (host, revision, action, branch, pinned_by, since) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (host) DO UPDATE SET \
+         revision = excluded.revision, action = excluded.action, branch = excluded.branch, \
+         pinned_by = excluded.pinned_by, since = excluded.since",
+    )
+    .bind(pin.host.as_str())
+    .bind(pin.revision.as_str())
+    .bind(action)
+    .bind(pin.branch.as_ref().map(BranchName::as_str))
+    .bind(cut(&pin.by, bounds::NAME).into_owned())
+    .bind(microseconds(pin.since));
+    write.execute(query).await?;
+    let mut detail = format!("held at {}", pin.revision.short());
+    if let Some(branch) = &pin.branch {
+        detail.push_str(&format!(" of {branch}"));
+    }
+    let entry = HistoryEntry {
+        revision: Some(pin.revision.clone()),
+        action: Some(pin.action.clone()),
+        detail,
+        ..entry(&pin.host, "pin", &pin.by, pin.since)
+    };
+    insert(write, &entry).await.map(drop)
 }
 
 /// What the history says of everything that a person does to a host.

@@ -185,7 +185,7 @@ pub async fn tell(store: &Store) -> Told {
     store.mark_fetched(&infra()?, &fetched).await?;
     store.set_wishes(&wishes()?).await?;
     store.append(&ended()?).await?;
-    store.pin(&pin()?).await?;
+    store.pin_all(&[pin()?]).await?;
     store.suspend(&suspension()?).await?;
     store.remember(&host("cyt-pi")?, DOCUMENT).await?;
     store.begin_deployment(&deployment()?).await?;

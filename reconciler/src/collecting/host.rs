@@ -1,5 +1,7 @@
 //! Has a host collect its own garbage, at the end of a pass that found nothing else to do there.
 
+use std::path::Path;
+
 use deploy::{HostCollectionRequest, HostCollectionResult, SwitchLock, collect_on_host};
 use desired_state::{Collection, CollectionResult, NixStore, StoreError};
 
@@ -11,6 +13,9 @@ use crate::pass::{Pass, Seen};
 use crate::proven;
 use crate::repository::words;
 use crate::store_care::{Cause, HostSituation, IsBusy, due_on_host};
+
+/// The id of the machine that we run on (`machine-id(5)`).
+const MACHINE_ID: &str = "/etc/machine-id";
 
 /// Has the host collect its garbage if that is due and nothing is in the way. No deployment begins there
 /// meanwhile, because there is one pass over a host at a time, and the host has a lock besides.
@@ -35,6 +40,13 @@ pub async fn collect_when_due(
         return Ok(());
     };
     if !is_at_rest(memory, &seen) {
+        return Ok(());
+    }
+    // The host that we run on has our own store: what is built there for others may have no root yet.
+    let is_ours = is_this_machine(Path::new(MACHINE_ID), &seen.observation.machine_id).await;
+    let alone = is_ours.then(|| pass.world.nix_store.try_write());
+    if let Some(Err(_)) = alone {
+        tracing::debug!(host = %pass.host, %cause, "something is built or copied on this machine, which is this host");
         return Ok(());
     }
     tracing::info!(host = %pass.host, %cause, "having the host collect its garbage");
@@ -77,6 +89,12 @@ async fn cause(
         free: memory.store_free,
     };
     Ok(due_on_host(&situation, now))
+}
+
+/// Whether a host with this machine id is the machine that we run on.
+async fn is_this_machine(file: &Path, machine_id: &str) -> bool {
+    let ours = tokio::fs::read_to_string(file).await;
+    ours.is_ok_and(|ours| !machine_id.is_empty() && ours.trim() == machine_id)
 }
 
 /// Whether it still is the host that was looked at before, boots what is wanted, and nobody switches it.
@@ -140,4 +158,23 @@ async fn collect(
         freed,
         detail,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn this_machine_is_known_by_its_id_and_a_container_without_one_is_no_host() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("machine-id");
+        let id = "0123456789abcdef0123456789abcdef";
+        assert!(!is_this_machine(&file, id).await);
+        assert!(!is_this_machine(&file, "").await);
+        std::fs::write(&file, format!("{id}\n")).unwrap();
+        assert!(is_this_machine(&file, id).await);
+        assert!(!is_this_machine(&file, "fedcba9876543210fedcba9876543210").await);
+        std::fs::write(&file, "\n").unwrap();
+        assert!(!is_this_machine(&file, "").await);
+    }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use desired_state::RepositoryName;
-use tokio_util::sync::CancellationToken;
 
+use super::parts::Parts;
 use crate::config::{Change, Loaded, load_secrets};
 use crate::doorbell::Bell;
 use crate::metrics::ConfigChange;
@@ -18,14 +18,14 @@ pub(super) struct Watched(Mutex<BTreeSet<RepositoryName>>);
 
 impl Watched {
     /// Watches every repository of the config that is not watched yet.
-    pub(super) fn watch_all(self: &Arc<Self>, world: &Arc<World>, stop: &CancellationToken) {
+    pub(super) fn watch_all(self: &Arc<Self>, world: &Arc<World>, parts: &Parts) {
         for name in world.setup().repositories.keys() {
             if !self.names().insert(name.clone()) {
                 continue;
             }
             let (this, world, name) = (Arc::clone(self), Arc::clone(world), name.clone());
-            let stop = stop.clone();
-            tokio::spawn(async move {
+            let stop = parts.stop.clone();
+            parts.run_until_done(format!("the watch over {name}"), async move {
                 stop.run_until_cancelled(repository::watch(world, name.clone()))
                     .await;
                 this.names().remove(&name);
@@ -45,13 +45,13 @@ pub(super) async fn take_up_changes(
     world: Arc<World>,
     bell: Option<Arc<Bell>>,
     watched: Arc<Watched>,
-    stop: CancellationToken,
+    parts: Parts,
 ) {
-    while let Some(Some(change)) = stop.run_until_cancelled(changes.recv()).await {
+    while let Some(Some(change)) = parts.stop.run_until_cancelled(changes.recv()).await {
         match change {
             Change::Reloaded(loaded) => {
                 reload(&world, &loaded);
-                watched.watch_all(&world, &stop);
+                watched.watch_all(&world, &parts);
                 reload_secrets(&world, bell.as_deref());
             }
             Change::Refused(mistakes) => {

@@ -6,11 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, UnixListener};
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use webhook::{Limits, Listener, ReceiverSettings};
 
 use super::ServeError;
+use super::parts::Parts;
 use crate::config::Config;
 use crate::doorbell::Bell;
 use crate::http::{control, operator};
@@ -43,38 +42,34 @@ impl Surfaces {
 
     pub(super) fn start(
         self,
-        tasks: &mut JoinSet<()>,
+        parts: &Parts,
         world: &Arc<World>,
         bell: Option<&Arc<Bell>>,
         config: &Config,
-        stop: &CancellationToken,
     ) {
+        let stop = || parts.stop.clone().cancelled_owned();
         if let (Some(listener), Some(bell), Some(webhook)) = (self.webhook, bell, &config.webhook) {
             let settings = ReceiverSettings {
                 path: webhook.path.clone(),
                 body_limit: webhook.body_limit,
             };
-            tasks.spawn(webhook::serve(
-                Listener::Tcp(listener),
-                webhook::routes(settings, Arc::clone(bell)),
-                Limits::HOOK,
-                stop.clone().cancelled_owned(),
-            ));
+            let routes = webhook::routes(settings, Arc::clone(bell));
+            let serve = webhook::serve(Listener::Tcp(listener), routes, Limits::HOOK, stop());
+            parts.run("the webhook's listener", serve);
         }
         if let Some(listener) = self.operator {
-            tasks.spawn(webhook::serve(
-                Listener::Tcp(listener),
-                operator::routes(Arc::clone(world)),
-                operator::LIMITS,
-                stop.clone().cancelled_owned(),
-            ));
+            let routes = operator::routes(Arc::clone(world));
+            let serve = webhook::serve(Listener::Tcp(listener), routes, operator::LIMITS, stop());
+            parts.run("the operator's listener", serve);
         }
-        tasks.spawn(webhook::serve(
+        let routes = control::routes(Arc::clone(world));
+        let serve = webhook::serve(
             Listener::Unix(self.control),
-            control::routes(Arc::clone(world)),
+            routes,
             control::LIMITS,
-            stop.clone().cancelled_owned(),
-        ));
+            stop(),
+        );
+        parts.run("the control socket's listener", serve);
     }
 }
 

@@ -205,6 +205,22 @@ fn a_host_is_not_there_after_an_activation_that_broke_off_until_it_has_booted() 
 }
 
 #[test]
+fn a_profile_without_a_boot_entry_is_not_there_until_boot_has_ended_well() {
+    let case = |action, half_installed: Option<&str>| Case {
+        action,
+        observed: Ok(observation("old", "new")),
+        memory: Memory {
+            half_installed: half_installed.map(toplevel),
+            ..Memory::default()
+        },
+        ..Case::default()
+    };
+    check(&case(Action::Boot, Some("new")), "deploy");
+    check(&case(Action::Boot, None), "up_to_date");
+    check(&case(Action::Boot, Some("another")), "up_to_date");
+}
+
+#[test]
 fn a_host_that_does_not_answer_is_waited_for() {
     let case = |insistence| Case {
         observed: Err("connection refused"),

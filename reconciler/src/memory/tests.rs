@@ -198,3 +198,31 @@ fn the_newest_recorded_document_has_every_field() {
         );
     }
 }
+
+#[test]
+fn a_half_installed_system_is_remembered_until_it_has_booted_or_another_is_installed() {
+    let toplevel = |name: &str| -> Option<Toplevel> {
+        let path = format!("/nix/store/0c2wdbdjv3dsqnw5q1j9vkdkfg3gd7b8-{name}");
+        path.parse().ok()
+    };
+    for (booted, profile, is_remembered) in [
+        ("old", "new", true),
+        ("new", "new", false),
+        ("old", "old", false),
+        ("old", "another", false),
+    ] {
+        let mut memory = Memory {
+            half_installed: toplevel("new"),
+            ..Memory::default()
+        };
+        let observation = Observation {
+            running: toplevel(booted),
+            booted: toplevel(booted),
+            profile: toplevel(profile),
+            ..observation()
+        };
+        memory.note_observation(&observation, Timestamp::UNIX_EPOCH);
+        let remembered = memory.half_installed.is_some();
+        assert_eq!(remembered, is_remembered, "{booted}, {profile}");
+    }
+}

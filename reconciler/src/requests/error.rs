@@ -69,15 +69,9 @@ pub enum RequestError {
     /// The state could not be read or written.
     #[error("cannot use the state")]
     Store(#[from] StoreError),
-    /// The host has too many orders waiting.
-    #[error("{host}: {source}")]
-    TooManyOrders {
-        /// Which host.
-        host: HostName,
-        /// Why.
-        #[source]
-        source: TooManyOrders,
-    },
+    /// A host has too many orders waiting.
+    #[error(transparent)]
+    TooManyOrders(#[from] TooManyOrders),
 }
 
 /// What is at fault when a request cannot be carried out.
@@ -89,7 +83,7 @@ pub enum Fault {
     Away,
     /// There is no commit that may be deployed for it.
     NothingToDeploy,
-    /// The state, or a repository's server.
+    /// The state, a repository's server or our copy of it, or orders that are not done yet.
     Ours,
 }
 
@@ -101,25 +95,71 @@ impl RequestError {
             | Self::NoHost
             | Self::NoReason
             | Self::NoName
-            | Self::NoBranch { .. }
-            | Self::NoRevision { .. } => false,
+            | Self::NoBranch { .. } => false,
+            Self::NoRevision { source, .. } => source.is_worth_retrying(),
             Self::Untrusted { distrust, .. } => distrust.is_worth_retrying(),
             Self::Rollback(error) => error.is_worth_retrying(),
             Self::Look(error) => error.is_worth_retrying(),
             Self::Store(error) => error.is_worth_retrying(),
-            Self::TooManyOrders { .. } => true,
+            Self::TooManyOrders(_) => true,
         }
     }
 
     /// What is at fault.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Look(_) | Self::Store(_) | Self::Rollback(RollbackError::Store(_)) => Fault::Ours,
+            Self::UnknownHost { .. }
+            | Self::NoHost
+            | Self::NoReason
+            | Self::NoName
+            | Self::NoBranch { .. }
+            | Self::Rollback(RollbackError::NoGeneration { .. } | RollbackError::NotOurs { .. }) => {
+                Fault::Askers
+            }
+            // A mirror that is busy or damaged says nothing about what was asked for.
+            Self::NoRevision { source, .. } if source.is_worth_retrying() => Fault::Ours,
+            Self::NoRevision { .. } => Fault::Askers,
             Self::Rollback(RollbackError::Unreachable { .. }) => Fault::Away,
             Self::Rollback(RollbackError::NothingProven(_)) | Self::Untrusted { .. } => {
                 Fault::NothingToDeploy
             }
-            _ => Fault::Askers,
+            Self::Look(_)
+            | Self::Store(_)
+            | Self::Rollback(RollbackError::Store(_))
+            | Self::TooManyOrders(_) => Fault::Ours,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn no_revision(source: MirrorError) -> RequestError {
+        RequestError::NoRevision {
+            repository: "a/b".parse().unwrap(),
+            source,
+        }
+    }
+
+    #[test]
+    fn a_commit_that_nobody_has_is_the_askers_fault_and_a_mirror_that_is_damaged_is_ours() {
+        let askers = no_revision(MirrorError::UnknownRevision("0123456789".into()));
+        assert_eq!(askers.fault(), Fault::Askers);
+        assert!(!askers.is_worth_retrying());
+        let ours = no_revision(MirrorError::Damaged {
+            directory: "mirrors/a/b".into(),
+            what: "no HEAD".into(),
+        });
+        assert_eq!(ours.fault(), Fault::Ours);
+        assert!(ours.is_worth_retrying());
+    }
+
+    #[test]
+    fn a_host_that_has_too_many_orders_waiting_is_not_a_wrong_command_line() {
+        let host = "cyt-pi".parse().unwrap();
+        let full = RequestError::from(TooManyOrders { host });
+        assert_eq!(full.fault(), Fault::Ours);
+        assert!(full.is_worth_retrying());
     }
 }

@@ -11,6 +11,7 @@ mod windows;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use xtask::daemon::Daemon;
+use xtask::flake::System;
 use xtask::fleet::Host;
 
 use crate::scene::{Scene, history, status_of};
@@ -81,4 +82,10 @@ fn assert_told(scene: &Scene, host: &str, revision: &str, outcome: &str) -> Resu
     });
     assert!(line.is_some(), "no {outcome} of {host} in the log:\n{log}");
     Ok(())
+}
+
+/// Whether a host has a store path.
+fn has(host: &Host, path: &str) -> Result<bool> {
+    let said = host.console(&format!("test -e {path} && echo yes || echo no"))?;
+    Ok(said.trim() == "yes")
 }

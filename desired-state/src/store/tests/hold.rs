@@ -31,13 +31,15 @@ async fn kinds(store: &Store) -> Vec<String> {
 #[tokio::test]
 async fn a_pin_holds_over_a_restart_until_it_is_taken_away_and_all_is_in_the_history() {
     let fresh = Fresh::new().await;
-    fresh.pin(&pin("a", '1')).await.unwrap();
+    fresh.pin_all(&[pin("a", '1')]).await.unwrap();
     let second = Pin {
         branch: None,
         ..pin("a", '2')
     };
-    fresh.pin(&second).await.unwrap();
-    fresh.pin(&pin("b", '1')).await.unwrap();
+    fresh
+        .pin_all(&[second.clone(), pin("b", '1')])
+        .await
+        .unwrap();
     let fresh = fresh.reopened().await;
     assert_eq!(
         fresh.pinned(&host("a")).await.unwrap(),
@@ -59,6 +61,18 @@ async fn a_pin_holds_over_a_restart_until_it_is_taken_away_and_all_is_in_the_his
     assert_eq!(newest.cause.as_deref(), Some("person bob"));
     assert_eq!((newest.at, newest.started_at), (at(5), Some(at(1))));
     assert_eq!(newest.revision, Some(revision('2')));
+}
+
+#[tokio::test]
+async fn of_several_pins_all_are_recorded_or_none() {
+    let fresh = Fresh::new().await;
+    let too_long = Pin {
+        action: "switch".repeat(20),
+        ..pin("b", '1')
+    };
+    assert!(fresh.pin_all(&[pin("a", '1'), too_long]).await.is_err());
+    assert_eq!(fresh.pins().await.unwrap(), []);
+    assert!(kinds(&fresh).await.is_empty());
 }
 
 #[tokio::test]

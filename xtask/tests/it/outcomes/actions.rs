@@ -97,6 +97,24 @@ fn a_host_whose_action_is_build_or_dry_activate_is_only_built_or_rehearsed_once_
 }
 
 #[test]
+fn a_host_that_is_off_and_was_to_build_its_system_is_not_to_blame_and_builds_it_when_it_is_back()
+-> Result<()> {
+    let mut scene = start_with(&["cyt-pi"], |config| {
+        config.timeouts = "connect = \"1s\"\nobserve = \"5s\"".to_owned();
+    })?;
+    *scene.daemon.config.host("cyt-pi") += "\naction = \"build\"\nbuild_on = \"target\"";
+    scene.daemon.rewrite_config()?;
+    scene.wait_for_status("cyt-pi", "its action", |status| status["action"] == "build")?;
+    scene.hosts[0].console("iptables -I INPUT -i eth0 -j DROP")?;
+    let revision = scene.deploy("main", "2")?;
+    let status = wait_for_outcome(&scene, "cyt-pi", &revision, "unreachable")?;
+    assert!(!status["next_attempt"].is_null(), "{status:#}");
+    scene.hosts[0].console("iptables -D INPUT -i eth0 -j DROP")?;
+    wait_for_outcome(&scene, "cyt-pi", &revision, "built")?;
+    Ok(())
+}
+
+#[test]
 fn a_host_whose_action_is_boot_or_test_gets_that_and_no_more() -> Result<()> {
     let mut scene = start_with(&["cyt-pi", "uConsole"], |_| ())?;
     *scene.daemon.config.host("cyt-pi") += "\naction = \"boot\"";

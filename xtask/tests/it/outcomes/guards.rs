@@ -2,21 +2,14 @@
 
 use anyhow::Result;
 use xtask::flake::System;
-use xtask::fleet::Host;
 use xtask::wait::wait_until;
 
-use super::{assert_told, attempts, ends_with, places, wait_for_outcome};
+use super::{assert_told, attempts, ends_with, has, places, wait_for_outcome};
 use crate::scene::{SOON, never_built};
 use crate::settled::{start, start_with, wait_until_in_sync};
 
 /// A platform that no machine of the test bed is.
 const ELSEWHERE: &str = "riscv64-linux";
-
-/// Whether a host has a store path.
-fn has(host: &Host, path: &str) -> Result<bool> {
-    let said = host.console(&format!("test -e {path} && echo yes || echo no"))?;
-    Ok(said.trim() == "yes")
-}
 
 #[test]
 fn a_system_cross_built_for_another_platform_is_refused_before_it_is_copied_and_not_tried_again()

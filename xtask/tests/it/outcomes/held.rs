@@ -1,11 +1,13 @@
 //! What persons hold back: suspensions and pins.
 
 use anyhow::Result;
-use xtask::flake::System;
+use xtask::flake::{Hang, System};
+use xtask::fleet::count_begun;
+use xtask::wait::wait_until;
 
-use super::{ends_with, gauge, places};
-use crate::scene::{Scene, history, says, status_of};
-use crate::settled::{start, wait_until_in_sync};
+use super::{ends_with, gauge, has, places};
+use crate::scene::{SOON, Scene, history, never_built, says, status_of, wait_for_log};
+use crate::settled::{start, start_with, wait_until_in_sync};
 
 #[test]
 fn a_suspended_host_is_watched_and_left_alone_until_it_is_resumed() -> Result<()> {
@@ -54,6 +56,55 @@ fn a_suspended_host_is_watched_and_left_alone_until_it_is_resumed() -> Result<()
         assert!(told[0]["detail"].to_string().contains(reason), "{told:?}");
     }
     Ok(())
+}
+
+#[test]
+fn a_host_that_is_suspended_or_frozen_while_it_waits_for_its_turn_is_left_alone() -> Result<()> {
+    let waiting = ["spare", "uConsole"];
+    let mut scene = start_with(&["cyt-pi", "spare", "uConsole"], |config| {
+        config.tail.push_str("\n[limits]\nactivations = 1\n");
+    })?;
+    let slow = System {
+        hang: Some(Hang::Stop),
+        ..never_built("slow")?
+    };
+    let first = scene
+        .repository
+        .deploy("main", "Slow", &[("cyt-pi", slow)])?;
+    let slow = scene.repository.toplevel("cyt-pi", &first)?;
+    let log = || scene.hosts[0].activations();
+    wait_until("the turn of the first", SOON, log, |log| {
+        count_begun(log, "test", &slow) == 1
+    })?;
+    let system = never_built("2")?;
+    let second = waiting.map(|name| (name, system.clone()));
+    let second = scene.repository.deploy("main", "Second", &second)?;
+    for host in &scene.hosts[1..] {
+        let toplevel = scene.repository.toplevel(&host.name, &second)?;
+        let copied = || has(host, &toplevel);
+        wait_until("the others to be ready", SOON, copied, |copied| *copied)?;
+    }
+
+    let why = ["suspend", "--host", "spare", "--why", "the commit is bad"];
+    ends_with(&scene.daemon, 0, &why)?;
+    *scene.daemon.config.host("uConsole") += "\nfreezes = [{ from = \"2000-01-01\", to = \"2100-01-01\", time_zone = \"UTC\", why = \"nobody is there\" }]";
+    scene.daemon.rewrite_config()?;
+    wait_for_log(&scene.daemon, "the changed config is taken up")?;
+    // It hangs no longer, and the next has its turn.
+    scene.hosts[0].console("kill -KILL $(pgrep --exact --full 'sleep infinity')")?;
+    wait_until_in_sync(&scene, "cyt-pi", &second)?;
+    for host in &scene.hosts[1..] {
+        scene.wait_for_two_looks(&host.name)?;
+        let toplevel = scene.repository.toplevel(&host.name, &second)?;
+        let log = host.activations()?;
+        assert!(log.iter().all(|one| one.toplevel != toplevel), "{log:#?}");
+    }
+    let status = status_of(&scene.daemon, "uConsole")?;
+    assert!(status["waits"].to_string().contains("frozen"), "{status:#}");
+
+    let why = ["resume", "--host", "spare", "--why", "it is not"];
+    ends_with(&scene.daemon, 0, &why)?;
+    wait_until_in_sync(&scene, "spare", &second)
 }
 
 /// Pushes a commit to `main`, which a pinned host must not follow, and restarts the daemon.

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use xtask::flake::{Exit, Hang, System};
-use xtask::fleet::Host;
+use xtask::fleet::{Host, count_begun};
 use xtask::wait::wait_until;
 
 use super::{assert_told_truly, outcomes, places, quick, wait_for_awaiting, wait_for_outcome};
@@ -144,4 +144,45 @@ fn a_power_cut_in_the_commit_boots_either_and_one_after_it_the_new_one() -> Resu
         may_be_new: true,
     };
     cut_and_boot(&mut scene, "uConsole", &after)
+}
+
+#[test]
+#[ignore = "long"]
+fn a_power_cut_before_the_boot_entry_is_written_is_no_success_and_boot_is_done_again() -> Result<()>
+{
+    let mut scene = start_with(&["spare"], quick)?;
+    *scene.daemon.config.host("spare") += "\naction = \"boot\"";
+    scene.daemon.rewrite_config()?;
+    scene.wait_for_status("spare", "its action", |status| status["action"] == "boot")?;
+    let host = scene.host();
+    let old = host.running_toplevel()?;
+    let system = System {
+        hang: Some(Hang::Check),
+        ..never_built("cut")?
+    };
+    let revision = scene
+        .repository
+        .deploy("main", "Cut", &[("spare", system)])?;
+    let new = scene.repository.toplevel("spare", &revision)?;
+    let wait_for_boot = |times: usize| {
+        let log = || host.activations();
+        let begun = |log: &Vec<_>| count_begun(log, "boot", &new) == times;
+        wait_until("the boot default to be made", SOON, log, begun).map(drop)
+    };
+    wait_for_boot(1)?;
+    assert_eq!(host.profile_toplevel()?, new);
+    host.power_cut()?;
+    host.power_on()?;
+    assert_eq!(host.booted_toplevel()?, old);
+
+    wait_for_boot(2)?;
+    // It hangs no longer.
+    host.console("kill -KILL $(pgrep --exact --full 'sleep infinity')")?;
+    wait_until_in_sync(&scene, "spare", &revision)?;
+    assert_eq!(host.boot_default()?, new);
+    assert_eq!(
+        outcomes(&scene, "spare", &revision)?,
+        ["activation_interrupted", "converged"]
+    );
+    Ok(())
 }

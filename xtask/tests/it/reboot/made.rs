@@ -7,7 +7,7 @@ use xtask::flake::System;
 use super::{
     another_kernel, assert_not_rebooted, boots, ends, reboots, wait_for_outcome, when_required,
 };
-use crate::scene::{says, status_of};
+use crate::scene::{Scene, says, status_of};
 use crate::settled::{start, start_with, wait_until_in_sync};
 
 #[test]
@@ -97,9 +97,8 @@ fn a_host_waits_for_its_window_and_says_when_it_opens() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_system_that_only_a_reboot_reaches_is_made_the_boot_default_and_booted() -> Result<()> {
-    let scene = start_with(&["cyt-pi"], when_required)?;
+/// Pushes a system that cannot be activated live, and waits until the host has booted it; gives its toplevel.
+fn boot_another_interface(scene: &Scene) -> Result<String> {
     let system = System {
         init_interface: "systemd 258".into(),
         ..System::new("2")
@@ -107,9 +106,15 @@ fn a_system_that_only_a_reboot_reaches_is_made_the_boot_default_and_booted() -> 
     let revision = scene
         .repository
         .deploy("main", "Interface", &[("cyt-pi", system)])?;
-    let toplevel = scene.repository.toplevel("cyt-pi", &revision)?;
-    let status = wait_for_outcome(&scene, "cyt-pi", &revision, "rebooted")?;
+    let status = wait_for_outcome(scene, "cyt-pi", &revision, "rebooted")?;
     assert_eq!(status["drift"], "in_sync", "{status:#}");
+    scene.repository.toplevel("cyt-pi", &revision)
+}
+
+#[test]
+fn a_system_that_only_a_reboot_reaches_is_made_the_boot_default_and_booted() -> Result<()> {
+    let scene = start_with(&["cyt-pi"], when_required)?;
+    let toplevel = boot_another_interface(&scene)?;
     for now in [
         scene.host().booted_toplevel()?,
         scene.host().running_toplevel()?,
@@ -119,6 +124,17 @@ fn a_system_that_only_a_reboot_reaches_is_made_the_boot_default_and_booted() -> 
     }
     let after = scene.host().boot_id()?;
     assert_not_rebooted(&scene, scene.host(), &after)
+}
+
+#[test]
+fn a_system_that_its_host_builds_and_only_a_reboot_reaches_is_booted_too() -> Result<()> {
+    let scene = start_with(&["cyt-pi"], |config| {
+        when_required(config);
+        *config.host("cyt-pi") += "\nbuild_on = \"target\"";
+    })?;
+    let toplevel = boot_another_interface(&scene)?;
+    assert_eq!(scene.host().booted_toplevel()?, toplevel);
+    Ok(())
 }
 
 #[test]

@@ -13,7 +13,7 @@ use xtask::fleet::Host;
 use xtask::process;
 use xtask::wait::wait_until;
 
-use crate::scene::{SOON, Scene, status_of};
+use crate::scene::{SOON, Scene, status_of, wait_for_log};
 
 /// Keeps as little as the config allows.
 const KEEP_LITTLE: &str = "keep_for = \"1h\"\nkeep_proven = 1";
@@ -179,8 +179,12 @@ fn a_build_that_runs_is_never_disturbed_by_a_collection() -> Result<()> {
     };
     scene.wait_for_status(&host, "the build to begin", is_wanted)?;
     turn_on(&mut scene, "store")?;
+    // Nobody has to guess why it does not begin.
+    let waits = "is not collected before everything that is evaluated, built or copied is done";
+    wait_for_log(&scene.daemon, waits)?;
     let collection = wait_for_collection(&scene, || of_controller(&scene))?;
     assert_eq!(collection["result"], "done", "{collection}");
+    assert_eq!(scene.daemon.log().matches(waits).count(), 1);
     let began: Timestamp = collection["began_at"]
         .as_str()
         .context("no time")?
