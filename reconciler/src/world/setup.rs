@@ -1,0 +1,216 @@
+//! The leaves, set up as one version of the config says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deploy::{Connections, InputAccess, Nix, NixSettings, SshSettings};
+use desired_state::{Access, HostName, Mirror, MirrorSettings, RepositoryName};
+use tokio::sync::{Mutex, Notify, Semaphore};
+
+use super::error::WorldError;
+use super::make_folder;
+use crate::config::{Config, HostConfig, RepositoryAccess, RepositoryConfig};
+use crate::trust::Trust;
+
+/// Reaching one destination; hosts with a longer `timeouts.connect` try their next one meanwhile.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The leaves, as one version of the config wants them.
+#[derive(Debug)]
+pub struct Setup {
+    /// That config.
+    pub config: Arc<Config>,
+    /// The way to hosts.
+    pub connections: Connections,
+    /// The repositories, by name.
+    pub repositories: BTreeMap<RepositoryName, Arc<Repository>>,
+    /// Nix, for what belongs to no repository.
+    pub nix: Nix,
+    /// Evaluations that may run at once. Not the builds' permits: hours of building for one host
+    /// must not keep another from being looked at.
+    pub evaluations: Arc<Semaphore>,
+    /// Builds that may run at once.
+    pub builds: Arc<Semaphore>,
+    /// Copies that may run at once.
+    pub copies: Arc<Semaphore>,
+    /// Activations that may run at once.
+    pub activations: Arc<Semaphore>,
+}
+
+/// One repository that hosts follow.
+#[derive(Debug)]
+pub struct Repository {
+    /// Its name on the server.
+    pub name: RepositoryName,
+    /// Its table in the config.
+    pub config: RepositoryConfig,
+    /// Our copy of it.
+    pub mirror: Mirror,
+    /// Nix, with what private inputs of this repository need.
+    pub nix: Nix,
+    /// Rung by deliveries, persons and config changes.
+    pub bell: Notify,
+    /// What is known of its commits' signatures.
+    pub trust: Trust,
+    /// Held while the repository is looked at, so that two looks do not mix up their findings.
+    pub looking: Mutex<()>,
+}
+
+impl Setup {
+    /// Sets up what `config` wants, keeping of `previous` what is the same, so that a reload does
+    /// not drop warm connections.
+    pub(super) fn new(config: Arc<Config>, previous: Option<&Self>) -> Result<Self, WorldError> {
+        let state = &config.state_directory;
+        let ssh = state.join("ssh");
+        for folder in [&ssh, &state.join("gcroots"), &state.join("scratch")] {
+            make_folder(folder)?;
+        }
+        let connections = match previous.filter(|previous| previous.config.ssh == config.ssh) {
+            Some(previous) => previous.connections.clone(),
+            None => Connections::new(SshSettings {
+                config_file: config.ssh.config_file.clone(),
+                control_directory: ssh,
+                connect_timeout: CONNECT_TIMEOUT,
+                max_sessions: config.ssh.max_sessions,
+            }),
+        };
+        let mut repositories = BTreeMap::new();
+        for (name, wanted) in &config.repositories {
+            let kept = previous
+                .filter(|previous| {
+                    previous.config.ssh == config.ssh
+                        && previous.config.nix == config.nix
+                        && previous.config.store.secret_key_file == config.store.secret_key_file
+                })
+                .and_then(|previous| previous.repositories.get(name))
+                .filter(|repository| repository.config == *wanted);
+            let repository = match kept {
+                Some(repository) => Arc::clone(repository),
+                None => Arc::new(Repository::new(name, wanted, &config)?),
+            };
+            repositories.insert(name.clone(), repository);
+        }
+        let limits = &config.limits;
+        let semaphore = |permits: usize, kept: fn(&Self) -> &Arc<Semaphore>| {
+            previous
+                .filter(|previous| previous.config.limits == config.limits)
+                .map_or_else(
+                    || Arc::new(Semaphore::new(permits)),
+                    |previous| Arc::clone(kept(previous)),
+                )
+        };
+        Ok(Self {
+            connections,
+            repositories,
+            nix: nix_with(InputAccess::None, &config),
+            evaluations: semaphore(limits.builds, |setup| &setup.evaluations),
+            builds: semaphore(limits.builds, |setup| &setup.builds),
+            copies: semaphore(limits.copies, |setup| &setup.copies),
+            activations: semaphore(limits.activations, |setup| &setup.activations),
+            config,
+        })
+    }
+
+    /// The host's table in the config, if it is of the fleet.
+    pub fn host(&self, host: &HostName) -> Option<&HostConfig> {
+        self.config.hosts.get(host)
+    }
+
+    /// The repository that a host follows. The config is checked, so it is there.
+    pub fn repository(&self, name: &RepositoryName) -> Option<&Arc<Repository>> {
+        self.repositories.get(name)
+    }
+}
+
+impl Repository {
+    /// Sets it up as the config says; touches neither network nor disk.
+    ///
+    /// # Errors
+    /// When the mirror's settings cannot be right.
+    pub fn new(
+        name: &RepositoryName,
+        config: &RepositoryConfig,
+        whole: &Config,
+    ) -> Result<Self, WorldError> {
+        let (access, inputs) = match &config.access {
+            RepositoryAccess::None => (Access::None, InputAccess::None),
+            RepositoryAccess::SshKey { key, known_hosts } => (
+                Access::SshKey {
+                    key: key.clone(),
+                    known_hosts: known_hosts.clone(),
+                    ssh_config: whole.ssh.config_file.clone(),
+                },
+                InputAccess::SshKey {
+                    key: key.clone(),
+                    known_hosts: known_hosts.clone(),
+                },
+            ),
+            RepositoryAccess::Token { file, user } => (
+                Access::Token {
+                    file: file.clone(),
+                    username: user.clone(),
+                },
+                InputAccess::Token {
+                    host: host_of(&config.url),
+                    username: user.clone(),
+                    file: file.clone(),
+                },
+            ),
+        };
+        let state = &whole.state_directory;
+        let mirror = Mirror::open(MirrorSettings {
+            directory: state.join("mirrors").join(name.as_ref()),
+            url: config.url.clone(),
+            access,
+            timeout: config.fetch_timeout,
+        })
+        .map_err(|source| WorldError::Mirror {
+            repository: name.clone(),
+            source,
+        })?;
+        Ok(Self {
+            name: name.clone(),
+            config: config.clone(),
+            mirror,
+            nix: nix_with(inputs, whole),
+            bell: Notify::new(),
+            trust: Trust::default(),
+            looking: Mutex::new(()),
+        })
+    }
+}
+
+/// Nix, as the config says it is used.
+fn nix_with(access: InputAccess, config: &Config) -> Nix {
+    let state = &config.state_directory;
+    Nix::new(NixSettings {
+        gc_roots: state.join("gcroots"),
+        ssh_config: config.ssh.config_file.clone(),
+        access,
+        secret_key: config.store.secret_key_file.clone(),
+        scratch: state.join("scratch"),
+    })
+}
+
+/// The host of an HTTP URL, without user and port.
+fn host_of(url: &str) -> String {
+    let uri = url.parse::<http::Uri>().ok();
+    let uri = uri.filter(|uri| uri.scheme().is_some());
+    uri.and_then(|uri| uri.host().map(ToOwned::to_owned))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_of_a_url_has_no_user_and_no_port() {
+        assert_eq!(
+            host_of("https://gitea.example:3000/a/b.git"),
+            "gitea.example"
+        );
+        assert_eq!(host_of("nonsense"), "");
+    }
+}
