@@ -103,7 +103,7 @@ impl Setup {
         Ok(Self {
             connections,
             repositories,
-            nix: nix_with(InputAccess::None, &config),
+            nix: Nix::new(nix(&config)),
             evaluations: semaphore(limits.builds, |setup| &setup.evaluations),
             builds: semaphore(limits.builds, |setup| &setup.builds),
             copies: semaphore(limits.copies, |setup| &setup.copies),
@@ -133,34 +133,21 @@ impl Repository {
         config: &RepositoryConfig,
         whole: &Config,
     ) -> Result<Self, WorldError> {
-        let (access, inputs) = match &config.access {
-            RepositoryAccess::None => (Access::None, InputAccess::None),
-            RepositoryAccess::SshKey { key, known_hosts } => (
-                Access::SshKey {
-                    key: key.clone(),
-                    known_hosts: known_hosts.clone(),
-                    ssh_config: whole.ssh.config_file.clone(),
-                },
-                InputAccess::SshKey {
-                    key: key.clone(),
-                    known_hosts: known_hosts.clone(),
-                },
-            ),
-            RepositoryAccess::Token { file, user } => (
-                Access::Token {
-                    file: file.clone(),
-                    username: user.clone(),
-                },
-                InputAccess::Token {
-                    host: host_of(&config.url),
-                    username: user.clone(),
-                    file: file.clone(),
-                },
-            ),
+        let access = match &config.access {
+            RepositoryAccess::None => Access::None,
+            RepositoryAccess::SshKey { key, known_hosts } => Access::SshKey {
+                key: key.clone(),
+                known_hosts: known_hosts.clone(),
+                ssh_config: whole.ssh.config_file.clone(),
+            },
+            RepositoryAccess::Token { file, user } => Access::Token {
+                file: file.clone(),
+                username: user.clone(),
+            },
         };
-        let state = &whole.state_directory;
+        let directory = whole.state_directory.join("mirrors");
         let mirror = Mirror::open(MirrorSettings {
-            directory: state.join("mirrors").join(name.as_ref()),
+            directory: directory.join(name.as_ref()),
             url: config.url.clone(),
             access,
             timeout: config.fetch_timeout,
@@ -173,7 +160,7 @@ impl Repository {
             name: name.clone(),
             config: config.clone(),
             mirror,
-            nix: nix_with(inputs, whole),
+            nix: Nix::new(repositorys_nix(name, config, whole)),
             bell: Notify::new(),
             trust: Trust::default(),
             looking: Mutex::new(()),
@@ -181,16 +168,44 @@ impl Repository {
     }
 }
 
-/// Nix, as the config says it is used.
-fn nix_with(access: InputAccess, config: &Config) -> Nix {
+/// How Nix is used for what belongs to no repository.
+fn nix(config: &Config) -> NixSettings {
     let state = &config.state_directory;
-    Nix::new(NixSettings {
+    let scratch = state.join("scratch");
+    NixSettings {
         gc_roots: state.join("gcroots"),
         ssh_config: config.ssh.config_file.clone(),
-        access,
+        access: InputAccess::None,
         secret_key: config.store.secret_key_file.clone(),
-        scratch: state.join("scratch"),
-    })
+        cache: scratch.join("cache"),
+        scratch,
+    }
+}
+
+/// How Nix is used for one repository: with the key or token that opens it, which no other gets to see.
+fn repositorys_nix(
+    name: &RepositoryName,
+    repository: &RepositoryConfig,
+    config: &Config,
+) -> NixSettings {
+    let access = match &repository.access {
+        RepositoryAccess::None => InputAccess::None,
+        RepositoryAccess::SshKey { key, known_hosts } => InputAccess::SshKey {
+            key: key.clone(),
+            known_hosts: known_hosts.clone(),
+        },
+        RepositoryAccess::Token { file, user } => InputAccess::Token {
+            host: host_of(&repository.url),
+            username: user.clone(),
+            file: file.clone(),
+        },
+    };
+    let common = nix(config);
+    NixSettings {
+        access,
+        scratch: common.scratch.join("access").join(name.as_ref()),
+        ..common
+    }
 }
 
 /// The host of an HTTP URL, without user and port.
@@ -204,6 +219,44 @@ fn host_of(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Environment, Source, parse};
+
+    /// Two repositories of one server, each with a token of its own.
+    const TWO: &str = r#"
+[repositories."infra-team/infra"]
+url = "https://gitea.example:3000/infra-team/infra.git"
+token_file = "infra-token"
+[repositories."home-team/infra"]
+url = "https://gitea.example:3000/home-team/infra.git"
+token_file = "home-token"
+[hosts.cyt-pi]
+repository = "infra-team/infra"
+[hosts.uConsole]
+repository = "home-team/infra"
+"#;
+
+    /// How Nix is used for each of them.
+    fn settings() -> Vec<NixSettings> {
+        let source = Source {
+            file: "/etc/reconcile/reconcile.toml".into(),
+            text: TWO.to_owned(),
+            working_directory: "/".into(),
+        };
+        let config = parse(source, &Environment::default()).unwrap().config;
+        let repositories = config.repositories.iter();
+        repositories
+            .map(|(name, repository)| repositorys_nix(name, repository, &config))
+            .collect()
+    }
+
+    #[test]
+    fn repositories_share_nixs_caches_and_never_where_their_tokens_lie() {
+        let [one, other] = &settings()[..] else {
+            panic!("not two repositories");
+        };
+        assert_eq!(one.cache, other.cache);
+        assert_ne!(one.scratch, other.scratch);
+    }
 
     #[test]
     fn the_host_of_a_url_has_no_user_and_no_port() {
