@@ -195,7 +195,7 @@ fn repositorys_nix(
             known_hosts: known_hosts.clone(),
         },
         RepositoryAccess::Token { file, user } => InputAccess::Token {
-            host: host_of(&repository.url),
+            host: server_of(&repository.url),
             username: user.clone(),
             file: file.clone(),
         },
@@ -208,12 +208,15 @@ fn repositorys_nix(
     }
 }
 
-/// The host of an HTTP URL, without user and port.
-fn host_of(url: &str) -> String {
+/// The server of an HTTP URL, without user: its name, and the port where one is written, because git gives a
+/// credential to no other port than that (gitcredentials(7), "CREDENTIAL CONTEXTS").
+fn server_of(url: &str) -> String {
     let uri = url.parse::<http::Uri>().ok();
     let uri = uri.filter(|uri| uri.scheme().is_some());
-    uri.and_then(|uri| uri.host().map(ToOwned::to_owned))
-        .unwrap_or_default()
+    let authority = uri.as_ref().and_then(http::Uri::authority);
+    let authority = authority.map_or("", |authority| authority.as_str());
+    let server = authority.rsplit_once('@').map(|(_, server)| server);
+    server.unwrap_or(authority).to_owned()
 }
 
 #[cfg(test)]
@@ -259,11 +262,29 @@ repository = "home-team/infra"
     }
 
     #[test]
-    fn the_host_of_a_url_has_no_user_and_no_port() {
+    fn a_repositorys_token_is_for_the_port_of_its_url() {
+        let access = settings().into_iter().map(|settings| settings.access);
+        let token = |file: &str| InputAccess::Token {
+            host: "gitea.example:3000".into(),
+            username: "reconcile".into(),
+            file: format!("/etc/reconcile/{file}").into(),
+        };
         assert_eq!(
-            host_of("https://gitea.example:3000/a/b.git"),
-            "gitea.example"
+            access.collect::<Vec<_>>(),
+            [token("home-token"), token("infra-token")]
         );
-        assert_eq!(host_of("nonsense"), "");
+    }
+
+    #[test]
+    fn the_server_of_a_url_has_no_user() {
+        for (url, server) in [
+            ("https://gitea.example/a/b.git", "gitea.example"),
+            ("https://gitea.example:3000/a/b.git", "gitea.example:3000"),
+            ("https://u@gitea.example:3000/a/b", "gitea.example:3000"),
+            ("http://[::1]:3000/a/b.git", "[::1]:3000"),
+            ("nonsense", ""),
+        ] {
+            assert_eq!(server_of(url), server);
+        }
     }
 }
