@@ -21,6 +21,8 @@ COPY reconciler reconciler
 COPY webhook webhook
 # Cargo wants every member of the workspace to be there.
 COPY xtask xtask
+# What the program says of itself in the metric reconcile_build_info.
+ARG RECONCILE_COMMIT=unknown
 # Where the crates come from can be told by a cargo config: --secret id=cargo-config,src=FILE.
 RUN --mount=type=secret,id=cargo-config,target=/usr/local/cargo/config.toml \
     --mount=type=cache,target=/usr/local/cargo/registry \

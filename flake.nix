@@ -11,15 +11,18 @@
         "x86_64-linux"
         "aarch64-linux"
       ];
+      commit = self.rev or self.dirtyRev or "unknown";
       packages = each (system: {
-        default = nixpkgs.legacyPackages.${system}.callPackage ./packaging/nixos/package.nix { };
+        default = nixpkgs.legacyPackages.${system}.callPackage ./packaging/nixos/package.nix {
+          inherit commit;
+        };
       });
     in
     {
       inherit packages;
 
       overlays.default = final: _previous: {
-        reconcile = final.callPackage ./packaging/nixos/package.nix { };
+        reconcile = final.callPackage ./packaging/nixos/package.nix { inherit commit; };
       };
 
       nixosModules = {

@@ -1,4 +1,4 @@
-# Who holds a lock; shared by observe.sh and supervisor.sh, and put in front of both.
+# Who holds a lock; put in front of every script that has to know: observe.sh, reboot.sh, collect.sh, the supervisor's.
 
 # All paths begin with this, so that the scripts can be tried on a folder that stands for a host.
 root=''

@@ -17,13 +17,9 @@ use crate::trouble::NixTrouble;
 const CONFIGURATION_TIMEOUT: Duration = Duration::from_secs(30);
 /// A token or a netrc file is a few lines; what is larger is another file by mistake.
 const PRIVATE_FILE_LIMIT: u64 = 64 * 1024;
-/// The file name of the git credential helper in the scratch directory.
-const CREDENTIAL_HELPER: &str = "git-credential";
 /// The file name of the netrc file in the scratch directory.
 const NETRC: &str = "netrc";
-/// The folder of Nix's caches in the scratch directory.
-const CACHE: &str = "cache";
-/// Only we may look into the scratch directory, and read the files in it.
+/// Only we may look into the directory of the token, and into that of fetched inputs.
 const PRIVATE_DIRECTORY: u32 = 0o700;
 
 /// How Nix is used on this machine.
@@ -38,8 +34,11 @@ pub struct NixSettings {
     /// The key that signs what is copied to hosts, as `nix-store --generate-binary-cache-key` writes it;
     /// nothing is signed without one.
     pub secret_key: Option<PathBuf>,
-    /// A private directory for helper files and Nix's caches. Absolute; made if missing.
+    /// A private directory for the file with the token. Absolute; made if missing. No `Nix` with another
+    /// access may have the same: a command of the one would go on with the token of the other.
     pub scratch: PathBuf,
+    /// A private directory of Nix's caches, which several may share. Absolute; made if missing.
+    pub cache: PathBuf,
 }
 
 /// How Nix reaches a flake's private inputs.
@@ -145,13 +144,9 @@ impl Nix {
 
     /// The environment, with the files that it points to brought up to date.
     async fn variables(&self) -> Result<Vec<environment::Variable>, NixTrouble> {
-        let scratch = &self.settings.scratch;
-        let (credential_helper, netrc, cache) = (
-            scratch.join(CREDENTIAL_HELPER),
-            scratch.join(NETRC),
-            scratch.join(CACHE),
-        );
-        make_private_directory(&cache).await?;
+        let NixSettings { scratch, cache, .. } = &self.settings;
+        let netrc = scratch.join(NETRC);
+        make_private_directory(cache).await?;
         if let InputAccess::Token {
             host,
             username,
@@ -168,18 +163,13 @@ impl Nix {
                     source,
                 }
             })?;
+            make_private_directory(scratch).await?;
             write_private(&netrc, content).await?;
-            write_private(
-                &credential_helper,
-                environment::credential_helper(username, file),
-            )
-            .await?;
         }
         Ok(environment::variables(&environment::Surroundings {
             access: &self.settings.access,
             ssh_config: self.settings.ssh_config.as_deref(),
-            cache: &cache,
-            credential_helper: &credential_helper,
+            cache,
             netrc: &netrc,
             nix_config: &(std::env::var("NIX_CONFIG").unwrap_or_default() + &self.configuration),
             git_config_count: std::env::var("GIT_CONFIG_COUNT")
@@ -313,17 +303,19 @@ async fn write_private(path: &Path, content: String) -> Result<(), NixTrouble> {
         .map_err(|source| preparation(path, source))
 }
 
-/// Makes a directory and the ones above it, the last two for us alone.
+/// Makes a directory for us alone, and the ones above it.
 async fn make_private_directory(path: &Path) -> Result<(), NixTrouble> {
     let directory = path.to_owned();
     let made = tokio::task::spawn_blocking(move || {
-        let scratch = directory.parent().unwrap_or(&directory);
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(PRIVATE_DIRECTORY)
             .create(&directory)?;
         // It may have been made by somebody else, with another mode.
-        std::fs::set_permissions(scratch, std::fs::Permissions::from_mode(PRIVATE_DIRECTORY))
+        std::fs::set_permissions(
+            &directory,
+            std::fs::Permissions::from_mode(PRIVATE_DIRECTORY),
+        )
     })
     .await;
     made.map_err(std::io::Error::other)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::command::Command;
 use crate::copy::CopyError;
-use crate::nix::{arguments, diagnosis};
+use crate::nix::arguments;
 use crate::runner::Nix;
 use crate::toplevel::Toplevel;
 
@@ -32,10 +32,7 @@ impl Nix {
         if finished.status.success() {
             return Ok(());
         }
-        Err(CopyError::NotSigned {
-            key: key.clone(),
-            detail: diagnosis::summary(&finished.stderr),
-        })
+        Err(CopyError::of_signing(&finished, key))
     }
 
     /// What a host's `trusted-public-keys` has to have for our signatures, or how to find that out.

@@ -5,6 +5,8 @@
   pkg-config,
   openssl,
   installShellFiles,
+  # What the metric reconcile_build_info shows.
+  commit ? "unknown",
 }:
 let
   root = ../..;
@@ -13,7 +15,7 @@ rustPlatform.buildRustPackage {
   pname = "reconcile";
   version = (lib.importTOML (root + "/Cargo.toml")).workspace.package.version;
 
-  # What the program is made of, so that a change of a guide builds nothing.
+  # What the program is made of.
   src = lib.fileset.toSource {
     inherit root;
     fileset = lib.fileset.unions [
@@ -32,6 +34,7 @@ rustPlatform.buildRustPackage {
     "--package=reconciler"
     "--bin=reconcile"
   ];
+  env.RECONCILE_COMMIT = commit;
   # The tests boot hosts, as root: `cargo xtask test`.
   doCheck = false;
 

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::config::BackoffConfig;
 use crate::reboot::{Reboot, RebootHold};
 
-/// A request made soon after another switch held the host's lock, instead of a backoff that grows.
-pub const SOON: Duration = Duration::from_secs(15);
+/// After an attempt that ended because the host or the wish was not what it had been: nothing failed, so no
+/// backoff grows.
+const SOON: Duration = Duration::from_secs(15);
 
 /// Where a host's store is, as it tells what is free.
 const STORE: &str = "/nix";

@@ -19,7 +19,6 @@ use prometheus::{
 };
 
 use crate::api::HostStatus;
-use crate::room::Room;
 use host::HostMetrics;
 use repository::RepositoryMetrics;
 pub use store::CONTROLLER;
@@ -347,11 +346,16 @@ impl Metrics {
             .set(i64::from(change == ConfigChange::Reloaded));
     }
 
-    /// Shows the room that the state takes and has.
-    pub fn state_takes(&self, room: Room) {
-        let whole = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-        self.state_free.set(whole(room.free));
-        self.state_size.set(whole(room.size));
+    /// Shows what is free where the state is, in bytes.
+    pub fn state_has_free(&self, bytes: u64) {
+        self.state_free
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Shows what the state takes, in bytes.
+    pub fn state_takes(&self, bytes: u64) {
+        self.state_size
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// Records when the loop turned.

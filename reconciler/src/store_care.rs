@@ -13,7 +13,8 @@ use crate::config::{CareConfig, Policy};
 use crate::decide::Decision;
 use crate::window::Openness;
 
-/// After a collection that failed, or that did not free enough: the next would hardly do better before.
+/// After a collection that failed, or that did not free enough: the next would hardly do better before. Also
+/// where the cause is not worth retrying: nothing tells us that a person has mended it, and a try costs little.
 const AGAIN_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// Why garbage is collected now.

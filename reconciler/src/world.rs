@@ -1,22 +1,22 @@
-//! The world that a pass works on: the leaves, set up as the config says.
+//! The world that a pass works on: the leaves, what is remembered, and who is told.
 
 mod error;
+mod setup;
 
 pub use error::WorldError;
+pub use setup::{Repository, Setup};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use deploy::{Connections, InputAccess, Nix, NixSettings, SshSettings};
-use desired_state::{Access, HostName, Mirror, MirrorSettings, RepositoryName, Store};
-use tokio::sync::{Mutex, Notify, RwLock, Semaphore, broadcast, watch};
+use desired_state::{HostName, Store};
+use tokio::sync::{Mutex, RwLock, broadcast, watch};
 
 use crate::api::{Event, Step, What};
 use crate::clock;
-use crate::config::{Config, HostConfig, RepositoryAccess, RepositoryConfig};
+use crate::config::Config;
 use crate::evaluations::Evaluations;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
@@ -24,13 +24,9 @@ use crate::proof::Attended;
 use crate::pulse::Pulse;
 use crate::runner::Waker;
 use crate::supersede::Starving;
-use crate::trust::Trust;
 
 /// A follower that is this many events behind misses some; the deployment does not wait for it.
 const EVENTS_KEPT: usize = 1024;
-
-/// Reaching one destination; hosts with a longer `timeouts.connect` try their next one meanwhile.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Everything that passes over hosts share.
 #[derive(Debug)]
@@ -61,47 +57,6 @@ pub struct World {
     setup: ArcSwap<Setup>,
     events: broadcast::Sender<Event>,
     changed: watch::Sender<()>,
-}
-
-/// The leaves, as one version of the config wants them.
-#[derive(Debug)]
-pub struct Setup {
-    /// That config.
-    pub config: Arc<Config>,
-    /// The way to hosts.
-    pub connections: Connections,
-    /// The repositories, by name.
-    pub repositories: BTreeMap<RepositoryName, Arc<Repository>>,
-    /// Nix, for what belongs to no repository.
-    pub nix: Nix,
-    /// Evaluations that may run at once. Not the builds' permits: hours of building for one host
-    /// must not keep another from being looked at.
-    pub evaluations: Arc<Semaphore>,
-    /// Builds that may run at once.
-    pub builds: Arc<Semaphore>,
-    /// Copies that may run at once.
-    pub copies: Arc<Semaphore>,
-    /// Activations that may run at once.
-    pub activations: Arc<Semaphore>,
-}
-
-/// One repository that hosts follow.
-#[derive(Debug)]
-pub struct Repository {
-    /// Its name on the server.
-    pub name: RepositoryName,
-    /// Its table in the config.
-    pub config: RepositoryConfig,
-    /// Our copy of it.
-    pub mirror: Mirror,
-    /// Nix, with what private inputs of this repository need.
-    pub nix: Nix,
-    /// Rung by deliveries, persons and config changes.
-    pub bell: Notify,
-    /// What is known of its commits' signatures.
-    pub trust: Trust,
-    /// Held while the repository is looked at, so that two looks do not mix up their findings.
-    pub looking: Mutex<()>,
 }
 
 impl World {
@@ -214,150 +169,6 @@ impl World {
     }
 }
 
-impl Setup {
-    /// Sets up what `config` wants, keeping of `previous` what is the same, so that a reload does
-    /// not drop warm connections.
-    fn new(config: Arc<Config>, previous: Option<&Self>) -> Result<Self, WorldError> {
-        let state = &config.state_directory;
-        let ssh = state.join("ssh");
-        for folder in [&ssh, &state.join("gcroots"), &state.join("scratch")] {
-            make_folder(folder)?;
-        }
-        let connections = match previous.filter(|previous| previous.config.ssh == config.ssh) {
-            Some(previous) => previous.connections.clone(),
-            None => Connections::new(SshSettings {
-                config_file: config.ssh.config_file.clone(),
-                control_directory: ssh,
-                connect_timeout: CONNECT_TIMEOUT,
-                max_sessions: config.ssh.max_sessions,
-            }),
-        };
-        let mut repositories = BTreeMap::new();
-        for (name, wanted) in &config.repositories {
-            let kept = previous
-                .filter(|previous| {
-                    previous.config.ssh == config.ssh
-                        && previous.config.nix == config.nix
-                        && previous.config.store.secret_key_file == config.store.secret_key_file
-                })
-                .and_then(|previous| previous.repositories.get(name))
-                .filter(|repository| repository.config == *wanted);
-            let repository = match kept {
-                Some(repository) => Arc::clone(repository),
-                None => Arc::new(Repository::new(name, wanted, &config)?),
-            };
-            repositories.insert(name.clone(), repository);
-        }
-        let limits = &config.limits;
-        let semaphore = |permits: usize, kept: fn(&Self) -> &Arc<Semaphore>| {
-            previous
-                .filter(|previous| previous.config.limits == config.limits)
-                .map_or_else(
-                    || Arc::new(Semaphore::new(permits)),
-                    |previous| Arc::clone(kept(previous)),
-                )
-        };
-        Ok(Self {
-            connections,
-            repositories,
-            nix: nix_with(InputAccess::None, &config),
-            evaluations: semaphore(limits.builds, |setup| &setup.evaluations),
-            builds: semaphore(limits.builds, |setup| &setup.builds),
-            copies: semaphore(limits.copies, |setup| &setup.copies),
-            activations: semaphore(limits.activations, |setup| &setup.activations),
-            config,
-        })
-    }
-
-    /// The host's table in the config, if it is of the fleet.
-    pub fn host(&self, host: &HostName) -> Option<&HostConfig> {
-        self.config.hosts.get(host)
-    }
-
-    /// The repository that a host follows. The config is checked, so it is there.
-    pub fn repository(&self, name: &RepositoryName) -> Option<&Arc<Repository>> {
-        self.repositories.get(name)
-    }
-}
-
-impl Repository {
-    /// Sets it up as the config says; touches neither network nor disk.
-    ///
-    /// # Errors
-    /// When the mirror's settings cannot be right.
-    pub fn new(
-        name: &RepositoryName,
-        config: &RepositoryConfig,
-        whole: &Config,
-    ) -> Result<Self, WorldError> {
-        let (access, inputs) = match &config.access {
-            RepositoryAccess::None => (Access::None, InputAccess::None),
-            RepositoryAccess::SshKey { key, known_hosts } => (
-                Access::SshKey {
-                    key: key.clone(),
-                    known_hosts: known_hosts.clone(),
-                    ssh_config: whole.ssh.config_file.clone(),
-                },
-                InputAccess::SshKey {
-                    key: key.clone(),
-                    known_hosts: known_hosts.clone(),
-                },
-            ),
-            RepositoryAccess::Token { file, user } => (
-                Access::Token {
-                    file: file.clone(),
-                    username: user.clone(),
-                },
-                InputAccess::Token {
-                    host: host_of(&config.url),
-                    username: user.clone(),
-                    file: file.clone(),
-                },
-            ),
-        };
-        let state = &whole.state_directory;
-        let mirror = Mirror::open(MirrorSettings {
-            directory: state.join("mirrors").join(name.as_ref()),
-            url: config.url.clone(),
-            access,
-            timeout: config.fetch_timeout,
-        })
-        .map_err(|source| WorldError::Mirror {
-            repository: name.clone(),
-            source,
-        })?;
-        Ok(Self {
-            name: name.clone(),
-            config: config.clone(),
-            mirror,
-            nix: nix_with(inputs, whole),
-            bell: Notify::new(),
-            trust: Trust::default(),
-            looking: Mutex::new(()),
-        })
-    }
-}
-
-/// Nix, as the config says it is used.
-fn nix_with(access: InputAccess, config: &Config) -> Nix {
-    let state = &config.state_directory;
-    Nix::new(NixSettings {
-        gc_roots: state.join("gcroots"),
-        ssh_config: config.ssh.config_file.clone(),
-        access,
-        secret_key: config.store.secret_key_file.clone(),
-        scratch: state.join("scratch"),
-    })
-}
-
-/// The host of an HTTP URL, without user and port.
-fn host_of(url: &str) -> String {
-    let uri = url.parse::<http::Uri>().ok();
-    let uri = uri.filter(|uri| uri.scheme().is_some());
-    uri.and_then(|uri| uri.host().map(ToOwned::to_owned))
-        .unwrap_or_default()
-}
-
 fn make_folder(path: &Path) -> Result<(), WorldError> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new()
@@ -369,18 +180,4 @@ fn make_folder(path: &Path) -> Result<(), WorldError> {
             path: path.to_owned(),
             source,
         })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_host_of_a_url_has_no_user_and_no_port() {
-        assert_eq!(
-            host_of("https://gitea.example:3000/a/b.git"),
-            "gitea.example"
-        );
-        assert_eq!(host_of("nonsense"), "");
-    }
 }

@@ -64,27 +64,11 @@ pub struct BuildRoot {
     pub toplevel: Option<Toplevel>,
     /// When it was built last.
     pub built_at: SystemTime,
-    path: PathBuf,
+    /// The link.
+    pub path: PathBuf,
 }
 
 impl BuildRoot {
-    /// One that leads nowhere, for those who decide on such.
-    #[must_use]
-    pub fn new(
-        host: &str,
-        revision: &str,
-        toplevel: Option<Toplevel>,
-        built_at: SystemTime,
-    ) -> Self {
-        Self {
-            host: host.to_owned(),
-            revision: revision.to_owned(),
-            toplevel,
-            built_at,
-            path: PathBuf::new(),
-        }
-    }
-
     /// Lets go of the build: the garbage collector may take what nothing else needs.
     ///
     /// # Errors

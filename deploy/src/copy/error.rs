@@ -1,12 +1,17 @@
 //! Why a system could not be copied to a host, and what Nix, ssh and sudo say then.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::command::Finished;
 use crate::nix::diagnosis;
 use crate::space::Bytes;
 use crate::ssh::SshError;
 use crate::trouble::NixTrouble;
+
+/// What Nix says of a path that is not in the store.
+const NOT_VALID: [&str; 2] = ["' is not valid", "don't know how to build"];
+/// What it says where this machine's daemon ends while it is asked.
+const DAEMON_LOST: [&str; 3] = ["unexpected end-of-file", "Connection reset", "Broken pipe"];
 
 /// Why a system could not be copied to a host.
 #[derive(Debug, thiserror::Error)]
@@ -159,10 +164,29 @@ impl CopyError {
                 _ => Self::OnHost(trouble),
             };
         }
-        if says(&["' is not valid", "don't know how to build"]) {
+        if says(&NOT_VALID) {
             return Self::PathGone { detail };
         }
         Self::Failed { address, detail }
+    }
+
+    /// Names the cause of a failed signing: only where it is none that can pass, it is the key's, or who we are.
+    pub(crate) fn of_signing(finished: &Finished, key: &Path) -> Self {
+        let stderr = finished.stderr.as_str();
+        let detail = diagnosis::summary(stderr);
+        if let Some(trouble) = NixTrouble::of(finished) {
+            return Self::Nix(trouble);
+        }
+        if diagnosis::has_any(stderr, &DAEMON_LOST) {
+            return Self::Nix(NixTrouble::DaemonUnreachable { detail });
+        }
+        if diagnosis::has_any(stderr, &NOT_VALID) {
+            return Self::PathGone { detail };
+        }
+        Self::NotSigned {
+            key: key.to_owned(),
+            detail,
+        }
     }
 
     /// Names the cause, if it lies on the way to the host's Nix.
@@ -264,6 +288,52 @@ mod tests {
             ("error: something new", "Failed", true),
         ] {
             let error = CopyError::of(&failed(stderr, 1), "pi");
+            assert!(
+                format!("{error:?}").starts_with(kind),
+                "{stderr}: {error:?}"
+            );
+            assert_eq!(error.is_worth_retrying(), worth_retrying, "{stderr}");
+        }
+    }
+
+    #[test]
+    fn only_the_key_and_who_we_are_keep_a_signing_from_being_tried_again() {
+        // Recorded: Nix 2.8.0, but for the full disk.
+        for (stderr, kind, worth_retrying) in [
+            (
+                "error: opening file '/k': No such file or directory",
+                "NotSigned",
+                false,
+            ),
+            ("error: secret key is corrupt", "NotSigned", false),
+            (
+                "error: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': No such file or directory",
+                "Nix(DaemonUnreachable",
+                true,
+            ),
+            (
+                "error: cannot open connection to remote store 'unix:///s': error: reading from file: Connection reset by peer",
+                "Nix(DaemonUnreachable",
+                true,
+            ),
+            (
+                "error: unexpected end-of-file",
+                "Nix(DaemonUnreachable",
+                true,
+            ),
+            (
+                "error: writing to file: No space left on device",
+                "Nix(DiskFull",
+                true,
+            ),
+            (
+                "don't know how to build these paths:\n  /nix/store/d25xk1vb0xzq7x4l2fdb565zrpwlpvd2-a\n\
+                 error: path '/nix/store/d25xk1vb0xzq7x4l2fdb565zrpwlpvd2-a' is not valid",
+                "PathGone",
+                true,
+            ),
+        ] {
+            let error = CopyError::of_signing(&failed(stderr, 1), Path::new("/k"));
             assert!(
                 format!("{error:?}").starts_with(kind),
                 "{stderr}: {error:?}"

@@ -18,8 +18,6 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) ssh_config: Option<&'a Path>,
     /// Nix's caches: fetched inputs, what is known about substituters.
     pub(crate) cache: &'a Path,
-    /// The git credential helper's file, if the access needs one.
-    pub(crate) credential_helper: &'a Path,
     /// The netrc file, if the access needs one.
     pub(crate) netrc: &'a Path,
     /// `NIX_CONFIG` as we were given it.
@@ -62,14 +60,14 @@ pub(crate) fn variables(given: &Surroundings<'_>) -> Vec<Variable> {
             "GIT_SSH_COMMAND",
             ssh_command(given.ssh_config, Some(key), known_hosts.as_deref()),
         )),
-        InputAccess::Token { host, .. } => {
+        InputAccess::Token {
+            host,
+            username,
+            file,
+        } => {
             config.push_str(&format!("netrc-file = {}\n", given.netrc.display()));
-            // A value beginning with `!` is a shell snippet (gitcredentials(7)); the empty value before
-            // it drops helpers that the machine's configuration has for the same server.
-            let helper = format!(
-                "!sh {}",
-                shell_quoted(&given.credential_helper.to_string_lossy())
-            );
+            // The empty value drops helpers that the machine's configuration has for the same server.
+            let helper = credential_helper(username, file);
             let settings = ["https", "http"].into_iter().flat_map(|scheme| {
                 let key = format!("credential.{scheme}://{host}.helper");
                 [(key.clone(), String::new()), (key, helper.clone())]
@@ -165,11 +163,12 @@ pub(crate) fn ssh_options(
     splits_well.then(|| words.join(" "))
 }
 
-/// The git credential helper (gitcredentials(7)): reads the token anew each time, so that a rotated
-/// file counts at once. `printf` and the file's text stay inside the shell; no process list shows them.
-pub(crate) fn credential_helper(username: &str, token_file: &Path) -> String {
+/// The git credential helper, a shell snippet that git appends its request to (gitcredentials(7)): reads the
+/// token anew each time, so that a rotated file counts at once. `printf` and the file's text stay inside the
+/// shell; no process list shows them. It is no file: whatever is set up anew meanwhile, a command keeps its own.
+fn credential_helper(username: &str, token_file: &Path) -> String {
     format!(
-        "[ \"$1\" = get ] || exit 0\nprintf 'username=%s\\npassword=%s\\n' {} \"$(cat {})\"\n",
+        "!f() {{ [ \"$1\" = get ] || exit 0; printf 'username=%s\\npassword=%s\\n' {} \"$(cat {})\"; }}; f",
         shell_quoted(username),
         shell_quoted(&token_file.to_string_lossy()),
     )
@@ -215,7 +214,6 @@ mod tests {
             access,
             ssh_config,
             cache: Path::new("/s/cache"),
-            credential_helper: Path::new("/s/it's/helper"),
             netrc: Path::new("/s/netrc"),
             nix_config: "accept-flake-config = true",
             git_config_count: 1,
@@ -259,7 +257,7 @@ mod tests {
         let access = InputAccess::Token {
             host: "git.example:3000".into(),
             username: "u".into(),
-            file: "/t".into(),
+            file: "/it's a token".into(),
         };
         let environment = environment(&access, None);
         let value = |name: &str| environment[name].as_deref().unwrap();
@@ -269,7 +267,10 @@ mod tests {
             "credential.https://git.example:3000.helper"
         );
         assert_eq!(value("GIT_CONFIG_VALUE_1"), "");
-        assert_eq!(value("GIT_CONFIG_VALUE_2"), r"!sh '/s/it'\''s/helper'");
+        assert_eq!(
+            value("GIT_CONFIG_VALUE_2"),
+            credential_helper("u", Path::new("/it's a token"))
+        );
         assert_eq!(
             value("GIT_CONFIG_KEY_4"),
             "credential.http://git.example:3000.helper"
@@ -294,9 +295,11 @@ mod tests {
         let token = folder.path().join("it's $HOME");
         std::fs::write(&token, "s3cret\n").unwrap();
         let run = |request: &str| {
+            // As git does.
             let helper = credential_helper("o'neill", &token);
+            let snippet = helper.strip_prefix('!').unwrap();
             let output = std::process::Command::new("sh")
-                .args(["-c", &helper, "helper", request])
+                .args(["-c", &format!("{snippet} {request}")])
                 .output()
                 .unwrap();
             String::from_utf8(output.stdout).unwrap()

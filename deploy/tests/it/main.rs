@@ -33,3 +33,4 @@ mod supervisor_health;
 mod supervisor_proof;
 mod supervisor_protocol;
 mod supervisor_race;
+mod token_server;

@@ -76,6 +76,7 @@ impl World {
             access: InputAccess::None,
             secret_key: None,
             scratch: self.path("scratch"),
+            cache: self.path("cache"),
         }
     }
 

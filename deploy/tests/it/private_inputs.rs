@@ -4,15 +4,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::nix_world::{PATIENCE, World, attribute, built_by, flake, git};
 use crate::sshd::Sshd;
+use crate::token_server::{TOKEN, serve};
 use deploy::{EvaluateError, FetchCause, FlakeSource, InputAccess, Nix};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-
-const TOKEN: &str = "t0ken-that-nobody-may-see";
 
 /// A private repository: a flake with one host, bare, ready to be served.
 fn private_repository(world: &World) -> (PathBuf, String) {
@@ -40,8 +38,29 @@ fn private_repository(world: &World) -> (PathBuf, String) {
     (bare, git(&work, &["rev-parse", "HEAD"]))
 }
 
-/// What Nix would lock for it, computed from its working tree.
+/// What Nix would lock for it as the only input, computed from its working tree.
 fn locked(world: &World, kind: &str, url: &str, revision: &str) -> String {
+    lock(&[("dep", node(world, kind, url, revision))])
+}
+
+/// A lock file with these inputs.
+fn lock(inputs: &[(&str, String)]) -> String {
+    let nodes: String = inputs
+        .iter()
+        .map(|(name, node)| format!(r#""{name}":{node},"#))
+        .collect();
+    let names: Vec<String> = inputs
+        .iter()
+        .map(|(name, _)| format!(r#""{name}":"{name}""#))
+        .collect();
+    format!(
+        r#"{{"nodes":{{{nodes}"root":{{"inputs":{{{}}}}}}},"root":"root","version":7}}"#,
+        names.join(",")
+    )
+}
+
+/// What a lock file has of one input.
+fn node(world: &World, kind: &str, url: &str, revision: &str) -> String {
     let tree = world.path("export/source");
     fs::create_dir_all(&tree).unwrap();
     let archive = world.path("served/x.tar.gz");
@@ -81,7 +100,7 @@ fn locked(world: &World, kind: &str, url: &str, revision: &str) -> String {
         _ => String::new(),
     };
     format!(
-        r#"{{"nodes":{{"dep":{{"locked":{{{own}"narHash":"{}","type":"{kind}","url":"{url}"}},"original":{{"type":"{kind}","url":"{url}"}}}},"root":{{"inputs":{{"dep":"dep"}}}}}},"root":"root","version":7}}"#,
+        r#"{{"locked":{{{own}"narHash":"{}","type":"{kind}","url":"{url}"}},"original":{{"type":"{kind}","url":"{url}"}}}}"#,
         hash.trim()
     )
 }
@@ -91,106 +110,6 @@ fn with_input(world: &World, reference: &str, lock: &str) -> FlakeSource {
         "{{ inputs.dep.url = \"{reference}\"; outputs = {{ self, dep }}: {{ inherit (dep) nixosConfigurations; }}; }}"
     );
     world.commit(&[("flake.nix", &code), ("flake.lock", lock)])
-}
-
-/// Serves a folder to who knows the token, repositories in it by git's own protocol, and looks at
-/// every process's arguments at each request.
-async fn serve(folder: PathBuf) -> (u16, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let log = Arc::new(Mutex::new(Vec::new()));
-    let seen = log.clone();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let (folder, seen) = (folder.clone(), seen.clone());
-            tokio::spawn(async move {
-                let answer = answer(&mut stream, &folder, &seen).await;
-                let _ = stream.write_all(&answer).await;
-                let _ = stream.shutdown().await;
-            });
-        }
-    });
-    (port, log)
-}
-
-async fn answer(stream: &mut TcpStream, folder: &Path, seen: &Mutex<Vec<String>>) -> Vec<u8> {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).await.unwrap_or(0) == 1 {
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8_lossy(&head).into_owned();
-    let header = |name: &str| {
-        let wanted = |line: &&str| line.split(':').next().unwrap().eq_ignore_ascii_case(name);
-        head.lines()
-            .find(wanted)
-            .map_or("", |line| line.split_once(':').unwrap().1.trim())
-    };
-    let mut words = head.split(' ');
-    let (method, target) = (
-        words.next().unwrap_or_default(),
-        words.next().unwrap_or_default(),
-    );
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    // base64 of "reconcile:" and the token.
-    let allowed =
-        header("Authorization") == "Basic cmVjb25jaWxlOnQwa2VuLXRoYXQtbm9ib2R5LW1heS1zZWU=";
-    seen.lock().unwrap().push(format!("{path} {allowed}"));
-    if arguments_of_all().contains(TOKEN) {
-        seen.lock()
-            .unwrap()
-            .push("the token is in a process list".into());
-    }
-    if !allowed {
-        return b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n".to_vec();
-    }
-    if let Ok(body) = fs::read(folder.join(path.trim_start_matches('/'))) {
-        return [
-            b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_vec(),
-            body,
-        ]
-        .concat();
-    }
-    let mut body = vec![0; header("Content-Length").parse().unwrap_or(0)];
-    stream.read_exact(&mut body).await.unwrap();
-    let mut backend = tokio::process::Command::new("git")
-        .arg("http-backend")
-        .env("GIT_PROJECT_ROOT", folder)
-        .env("GIT_HTTP_EXPORT_ALL", "1")
-        .env("PATH_INFO", path)
-        .env("QUERY_STRING", query)
-        .env("REQUEST_METHOD", method)
-        .env("CONTENT_TYPE", header("Content-Type"))
-        .env("CONTENT_LENGTH", body.len().to_string())
-        .env("HTTP_CONTENT_ENCODING", header("Content-Encoding"))
-        .env("GIT_PROTOCOL", header("Git-Protocol"))
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    backend
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(&body)
-        .await
-        .unwrap();
-    let output = backend.wait_with_output().await.unwrap().stdout;
-    [b"HTTP/1.1 200 OK\r\nConnection: close\r\n".to_vec(), output].concat()
-}
-
-/// The arguments and environments of every process but this one.
-fn arguments_of_all() -> String {
-    let own = std::process::id().to_string();
-    fs::read_dir("/proc")
-        .unwrap()
-        .flatten()
-        .filter(|entry| entry.file_name().to_string_lossy() != own)
-        .flat_map(|entry| {
-            ["cmdline", "environ"].map(|file| fs::read(entry.path().join(file)).unwrap_or_default())
-        })
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .collect()
 }
 
 fn token_access(world: &World, port: u16) -> InputAccess {
@@ -222,8 +141,8 @@ async fn a_token_fetches_git_and_tarball_inputs_and_is_in_no_process_list() {
     ] {
         let world = World::new();
         let (_, revision) = private_repository(&world);
-        let (port, seen) = serve(world.path("served")).await;
-        let url = format!("http://127.0.0.1:{port}/{file}");
+        let server = serve(world.path("served")).await;
+        let url = format!("http://127.0.0.1:{}/{file}", server.port);
         let lock = locked(&world, kind, &url, &revision);
         let source = with_input(
             &world,
@@ -246,10 +165,9 @@ async fn a_token_fetches_git_and_tarball_inputs_and_is_in_no_process_list() {
         );
         assert!(error.is_worth_retrying());
 
-        evaluate(&nix_with(&world, token_access(&world, port)), &source)
-            .await
-            .unwrap();
-        let seen = seen.lock().unwrap();
+        let nix = nix_with(&world, token_access(&world, server.port));
+        evaluate(&nix, &source).await.unwrap();
+        let seen = server.seen();
         assert!(seen.iter().any(|line| line.ends_with(" true")), "{seen:?}");
         assert!(!seen.contains(&"the token is in a process list".to_owned()));
         let mode = fs::metadata(world.path("scratch/netrc"))
@@ -263,6 +181,57 @@ async fn a_token_fetches_git_and_tarball_inputs_and_is_in_no_process_list() {
             .mode();
         assert_eq!(mode & 0o777, 0o700);
     }
+}
+
+#[tokio::test]
+async fn a_command_goes_on_with_its_own_token_while_one_of_another_repository_begins() {
+    let (world, elsewhere) = (World::new(), World::new());
+    let (_, revision) = private_repository(&world);
+    let (_, _) = private_repository(&elsewhere);
+    let (by_git, by_http) = (
+        serve(world.path("served")).await,
+        serve(elsewhere.path("served")).await,
+    );
+    let first = format!("http://127.0.0.1:{}/private.git", by_git.port);
+    let second = format!("http://127.0.0.1:{}/x.tar.gz", by_http.port);
+    let lock = lock(&[
+        ("first", node(&world, "git", &first, &revision)),
+        ("second", node(&elsewhere, "tarball", &second, "")),
+    ]);
+    let code = format!(
+        "{{ inputs.first.url = \"git+{first}\"; inputs.second.url = \"{second}\"; outputs = {{ self, first, second }}: \
+         {{ nixosConfigurations = builtins.seq first.outPath second.nixosConfigurations; }}; }}"
+    );
+    let source = world.commit(&[("flake.nix", &code), ("flake.lock", &lock)]);
+    let public = flake(&[("x", &built_by("echo > $out"))]);
+    let others_source = elsewhere.commit(&[("flake.nix", &public)]);
+
+    // Another token for the same machine, as two tokens for repositories of one server are.
+    let token = world.path("another token");
+    fs::write(&token, "another\n").unwrap();
+    let mut settings = world.settings();
+    settings.scratch = world.path("others scratch");
+    settings.access = InputAccess::Token {
+        host: "127.0.0.1:1".into(),
+        username: "reconcile".into(),
+        file: token,
+    };
+    let another = world.nix_with(settings);
+
+    let held = by_git.answers.clone().lock_owned().await;
+    let nix = nix_with(&world, token_access(&world, by_git.port));
+    let evaluation = tokio::spawn(async move { evaluate(&nix, &source).await });
+    tokio::time::timeout(PATIENCE, async {
+        while by_git.seen().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .unwrap();
+    evaluate(&another, &others_source).await.unwrap();
+    drop(held);
+    evaluation.await.unwrap().unwrap();
+    assert_eq!(by_http.seen(), ["/x.tar.gz true"]);
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use super::{
     Availability, BackoffConfig, CareConfig, HostConfig, Policy, ProofConfig, RebootConfig,
     Timeouts,
 };
+use crate::metrics::CONTROLLER;
 use crate::window::{Freeze, Window};
 
 /// The steepest growth of a wait: with more, the second wait is the longest one already.
@@ -154,6 +155,7 @@ pub(super) fn hosts(
     let mut unused: Vec<&RepositoryName> = repositories.names.iter().collect();
     for (key, table) in top.named_sections("hosts") {
         match key.name.parse::<HostName>() {
+            Ok(name) if name.as_str() == CONTROLLER => table.mistake(the_machines_own()),
             Ok(name) => {
                 if let Some(host) = host(&name, table, &defaults, repositories) {
                     unused.retain(|repository| **repository != host.repository);
@@ -319,6 +321,16 @@ fn each_host_its_own(key: &str) -> Complaint {
         format!("`{key}` has no default"),
         "no two hosts can share it",
         format!("move it to the table of its host: [hosts.NAME] {key} = …"),
+    )
+}
+
+fn the_machines_own() -> Complaint {
+    Complaint::new(
+        format!("no host can be called `{CONTROLLER}`"),
+        "the metrics of this machine's own store go by that name",
+        format!(
+            "write another name, with attribute = \"{CONTROLLER}\" where the flake has this one"
+        ),
     )
 }
 

@@ -35,7 +35,7 @@ pub enum Change {
     Reloaded(Arc<Loaded>),
     /// The file was changed to something that cannot be used; the configuration in force stays.
     Refused(Mistakes),
-    /// These webhook secrets, tokens or SSH keys of the configuration in force have other contents, or are gone.
+    /// These webhook secrets, tokens, SSH keys or the store's key of the configuration in force have other contents, or are gone.
     SecretsChanged(Vec<PathBuf>),
     /// These known_hosts or ssh_config files, or files of who may sign, of the configuration in force have other contents, or are gone.
     SshFilesChanged(Vec<PathBuf>),

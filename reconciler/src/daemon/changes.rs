@@ -63,7 +63,12 @@ pub(super) async fn take_up_changes(
             Change::SecretsChanged(files) => {
                 tracing::info!(?files, "secret files have changed");
                 reload_secrets(&world, bell.as_deref());
-                ring_all(&world.setup());
+                let setup = world.setup();
+                ring_all(&setup);
+                let key = &setup.config.store.secret_key_file;
+                if key.as_ref().is_some_and(|key| files.contains(key)) {
+                    try_again_everywhere(&world, &setup);
+                }
             }
             Change::SshFilesChanged(files) => {
                 tracing::info!(
@@ -142,10 +147,46 @@ fn reload_secrets(world: &World, bell: Option<&Bell>) {
     }
 }
 
+/// A key that signs is on the way to every host: a reason to try again what failed.
+fn try_again_everywhere(world: &World, setup: &Setup) {
+    for host in setup.config.hosts.keys() {
+        world.forgive(host);
+        world.waker.wake(host);
+    }
+}
+
 /// Has every repository looked at. After a change of the setup it is the setup before that is to be
 /// rung: whoever watches waits for a bell of that one, and goes on with the new one.
 fn ring_all(setup: &Setup) {
     for repository in setup.repositories.values() {
         repository.bell.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn another_key_that_signs_is_a_reason_to_try_again_and_another_webhook_secret_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("reconcile.toml");
+        let text = "state_directory = \"state\"\n[hosts.cyt-pi]\n\
+                    [repositories.\"a/b\"]\nurl = \"file:///nowhere\"\n\
+                    [webhook]\nlisten = \"127.0.0.1:0\"\nsecret_files = [\"secret\"]\n\
+                    [store]\nsecret_key_file = \"store-key\"\n";
+        std::fs::write(&file, text).unwrap();
+        let loaded = crate::config::load(&file, &Default::default()).unwrap();
+        let world = World::open(Arc::clone(&loaded.config)).await.unwrap();
+        for (changed, is_tried_again) in [("secret", false), ("store-key", true)] {
+            let (sender, changes) = tokio::sync::mpsc::channel(1);
+            let files = vec![folder.path().join(changed)];
+            sender.send(Change::SecretsChanged(files)).await.unwrap();
+            drop(sender);
+            let (parts, _ended) = Parts::new();
+            take_up_changes(changes, Arc::clone(&world), None, Arc::default(), parts).await;
+            let host = "cyt-pi".parse().unwrap();
+            assert_eq!(world.take_forgiveness(&host), is_tried_again, "{changed}");
+        }
     }
 }

@@ -179,8 +179,14 @@ fn builds(builds: &[(&str, char, i64)]) -> Vec<BuildRoot> {
     builds
         .iter()
         .map(|(host, digit, days)| {
-            let built_at = at(-days * DAY).into();
-            BuildRoot::new(host, &digit.to_string(), Some(system(*digit)), built_at)
+            let revision = digit.to_string();
+            BuildRoot {
+                path: ["/roots", host, &revision].iter().collect(),
+                host: (*host).to_owned(),
+                revision,
+                toplevel: Some(system(*digit)),
+                built_at: at(-days * DAY).into(),
+            }
         })
         .collect()
 }

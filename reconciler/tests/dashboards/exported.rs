@@ -7,7 +7,6 @@ use deploy::{Outcome, RollbackReason};
 use desired_state::{Collection, CollectionResult};
 use reconciler::api::HostStatus;
 use reconciler::metrics::{CONTROLLER, ConfigChange, Metrics, Phase, Polled};
-use reconciler::room::Room;
 use serde_json::json;
 
 /// A series' labels with their values.
@@ -121,7 +120,8 @@ pub fn exported() -> Exported {
     metrics.polled(&"infra-team/infra".parse().unwrap(), Polled::Found, now);
     metrics.deliveries_missed(1);
     metrics.config_changed(ConfigChange::Reloaded);
-    metrics.state_takes(Room { free: 2, size: 1 });
+    metrics.state_has_free(2);
+    metrics.state_takes(1);
     metrics.loop_turned(now);
     metrics.show_free(1);
     let collection = Collection {

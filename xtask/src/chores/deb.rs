@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::tools;
 use crate::process::run;
-use crate::workspace::root;
+use crate::workspace::{commit, root};
 
 /// The shells whose completions are in the package, and the file of each.
 const COMPLETIONS: [(&str, &str); 3] = [
@@ -23,7 +23,7 @@ const COMPLETIONS: [(&str, &str); 3] = [
 /// When it does not build, or cargo-deb cannot be had.
 pub fn deb() -> Result<PathBuf> {
     let cargo_deb = tools::cargo_deb()?;
-    run(cargo().args([
+    run(cargo().env("RECONCILE_COMMIT", commit()).args([
         "build",
         "--quiet",
         "--release",

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 
 use super::tools;
 use crate::process::run;
-use crate::workspace::root;
+use crate::workspace::{commit, root};
 
 /// A machine that a program is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -51,6 +51,7 @@ pub fn dist(machines: &[Machine]) -> Result<Vec<PathBuf>> {
             run(Command::new(&cargo_zigbuild)
                 .current_dir(root())
                 .env("CARGO_ZIGBUILD_ZIG_PATH", &zig)
+                .env("RECONCILE_COMMIT", commit())
                 .args([
                     "zigbuild",
                     "--release",

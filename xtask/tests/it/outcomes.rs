@@ -11,7 +11,6 @@ mod windows;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use xtask::daemon::Daemon;
-use xtask::flake::System;
 use xtask::fleet::Host;
 
 use crate::scene::{Scene, history, status_of};

@@ -27,6 +27,19 @@ fn mistakes_in_the_environment_name_the_variable_and_never_an_unknown_ones_value
 }
 
 #[test]
+fn no_host_is_called_as_this_machines_store_is_in_the_metrics() {
+    check_mistake(
+        &SMALL.replace("[hosts.cyt-pi]", "[hosts.controller]"),
+        "7:8",
+        &[
+            "no host can be called `controller`",
+            "metrics",
+            "attribute = \"controller\"",
+        ],
+    );
+}
+
+#[test]
 fn every_mistake_is_told_at_once_and_in_order() {
     let found = mistakes(
         r#"state_direktory = "x"

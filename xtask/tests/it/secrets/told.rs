@@ -190,7 +190,8 @@ fn no_secret_is_told_by_pushes_that_succeed_and_fail_in_every_way() -> Result<()
     // Nix reads the token from a netrc(5) of its own, and nobody else does.
     let mut told = Vec::new();
     files_that_tell(&scene.daemon.config.state_directory, &needles, &mut told)?;
-    let netrc = scene.daemon.config.state_directory.join("scratch/netrc");
+    let access = scene.daemon.config.state_directory.join("scratch/access");
+    let netrc = access.join(PRIVATE).join("netrc");
     assert_eq!(told, [format!("[\"the token\"] in {}", netrc.display())]);
     assert_eq!(mode(&netrc)?, 0o600);
     Ok(())

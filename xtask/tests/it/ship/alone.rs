@@ -11,6 +11,7 @@ use xtask::flake::System;
 use xtask::fleet::Fleet;
 use xtask::forge::Forge;
 use xtask::process::run;
+use xtask::workspace::commit;
 
 /// How long anything may take that takes some seconds on an idle machine.
 const SOON: Duration = Duration::from_secs(120);
@@ -45,6 +46,8 @@ fn the_static_program_for_x86_64_brings_a_push_to_a_host() -> Result<()> {
         let toplevel = repository.toplevel("spare", &revision)?;
         daemon.wait_until_running(&hosts[0], &toplevel, SOON)?;
     }
+    let built = format!("commit=\"{}\"", commit());
+    assert!(daemon.get("/metrics")?.body.contains(&built), "{built}");
     Ok(())
 }
 
