@@ -49,7 +49,10 @@ impl Contained {
         repository.deploy("main", "First", &systems)?;
         let listed: Vec<&Host> = hosts.iter().map(|lease| &**lease).collect();
         let daemon = Daemon::prepare(&forge, &repository, &listed)?;
-        let name = format!("test-{}", names.join("-").to_lowercase());
+        // The claim's number, which nobody else has meanwhile: other tests have hosts of these names too.
+        let claim = daemon.directory();
+        let number = claim.file_name().context("a claim without a number")?;
+        let name = format!("test-{}", number.display());
         let project = Project {
             folder: engine.directory().join(&name),
             engine,
