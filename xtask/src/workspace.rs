@@ -11,6 +11,12 @@ pub fn root() -> PathBuf {
     own.parent().unwrap_or(own).to_path_buf()
 }
 
+/// Where what packaging needs besides is installed; no root is needed for that.
+#[must_use]
+pub fn tools() -> PathBuf {
+    root().join("target/tools")
+}
+
 /// A binary of this workspace: beside this program, or where cargo puts it for a test.
 ///
 /// # Errors
