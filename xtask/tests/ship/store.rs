@@ -15,8 +15,6 @@ use xtask::wait::wait_until;
 
 use crate::scene::{SOON, Scene, status_of};
 
-/// Keeps as little as the config allows.
-const KEEP_LITTLE: &str = "keep_for = \"1h\"\nkeep_proven = 1";
 /// How long the builder of a slow build sleeps.
 const SLOW_BUILD: u32 = 20;
 
@@ -73,9 +71,11 @@ fn deploy_all(scene: &Scene, versions: &[&str]) -> Result<Vec<(String, String)>>
     Ok(deployed)
 }
 
-/// Turns the collection of a store on, which is due at once then.
-fn turn_on(scene: &mut Scene, table: &str) -> Result<()> {
-    let lines = format!("\n[{table}]\ncollect_every = \"1d\"\n{KEEP_LITTLE}\n");
+/// Turns the collection of a store on, which is due at once then and keeps little.
+fn turn_on(scene: &mut Scene, table: &str, keep_proven: u32) -> Result<()> {
+    let lines = format!(
+        "\n[{table}]\ncollect_every = \"1d\"\nkeep_for = \"1h\"\nkeep_proven = {keep_proven}\n"
+    );
     scene.daemon.config.tail.push_str(&lines);
     scene.daemon.rewrite_config()
 }
@@ -133,7 +133,7 @@ fn the_controllers_garbage_goes_and_what_hosts_run_stays_and_a_restart_collects_
     };
     // A build is let go of when the round of the hour, or a collection, comes by.
     assert!(lies_in(&scene.daemon, second_system) && lies_in(&scene.daemon, third_system));
-    turn_on(&mut scene, "store")?;
+    turn_on(&mut scene, "store", 1)?;
     let collection = wait_for_collection(&scene, || of_controller(&scene))?;
     assert_told(&scene, "controller", &collection, 1)?;
     assert!(!lies_in(&scene.daemon, second_system));
@@ -178,7 +178,7 @@ fn a_build_that_runs_is_never_disturbed_by_a_collection() -> Result<()> {
         status["desired_revision"] == revision.as_str() && status["desired_toplevel"].is_string()
     };
     scene.wait_for_status(&host, "the build to begin", is_wanted)?;
-    turn_on(&mut scene, "store")?;
+    turn_on(&mut scene, "store", 1)?;
     let collection = wait_for_collection(&scene, || of_controller(&scene))?;
     assert_eq!(collection["result"], "done", "{collection}");
     let began: Timestamp = collection["began_at"]
@@ -200,11 +200,16 @@ fn a_build_that_runs_is_never_disturbed_by_a_collection() -> Result<()> {
 #[ignore = "long"]
 fn a_hosts_old_generations_go_and_what_it_runs_booted_and_has_proven_stays() -> Result<()> {
     let mut scene = Scene::start(&["spare"])?;
-    let deployed = deploy_all(&scene, &["2", "3"])?;
-    let [(_, second), (_, third)] = &deployed[..] else {
-        anyhow::bail!("two were deployed");
+    let deployed = deploy_all(&scene, &["2", "3", "4"])?;
+    let [(_, second), (_, third), (_, fourth)] = &deployed[..] else {
+        anyhow::bail!("three were deployed");
     };
     let host = scene.host();
+    // Somebody has tried another system: the newest two generations are this one and the fourth system's, so the third
+    // system has nothing but its proof.
+    let profile = "nix-env -p /nix/var/nix/profiles/system --set";
+    let base = &host.base_toplevel;
+    host.console(&format!("{profile} {base} && {profile} {fourth}"))?;
     let garbage = host.console(
         "head -c 5000000 /dev/urandom > /tmp/garbage; nix-store --add /tmp/garbage; rm /tmp/garbage; \
          touch -h -d '2 days ago' /nix/var/nix/profiles/system-*-link",
@@ -216,14 +221,14 @@ fn a_hosts_old_generations_go_and_what_it_runs_booted_and_has_proven_stays() -> 
         Ok(boots.count())
     };
     let before = boots(host)?;
-    turn_on(&mut scene, "defaults.store")?;
+    turn_on(&mut scene, "defaults.store", 2)?;
     let collection = wait_for_collection(&scene, || of_host(&scene))?;
     assert_told(&scene, "spare", &collection, 5_000_000)?;
     let host = scene.host();
     for gone in [second, &garbage] {
         host.console(&format!("test ! -e {gone}"))?;
     }
-    for kept in [third, &host.base_toplevel] {
+    for kept in [third, fourth, &host.base_toplevel] {
         host.console(&format!("nix-store --check-validity {kept}"))?;
         host.console(&format!(
             "ls -l /nix/var/nix/profiles/system-*-link | grep -qF {kept}"
