@@ -65,12 +65,13 @@ impl Daemon {
     pub fn prepare(forge: &Forge, repository: &Repository, hosts: &[&Host]) -> Result<Self> {
         let claim = Claim::new()?;
         let folder = claim.directory();
+        fs::create_dir(folder.join(TEMPORARY))?;
         let secret_file = folder.join("webhook-secret");
         fs::write(&secret_file, SECRET)?;
         let webhook = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         repository.add_hook(Hook::new(&format!("http://{webhook}/hook"), SECRET))?;
         let lines = format!(
-            "url = \"{}\"\nssh_key_file = \"{}\"\nknown_hosts_file = \"{}\"\npoll_interval = \"60s\"",
+            "url = \"{}\"\nssh_key_file = \"{}\"\nknown_hosts_file = \"{}\"",
             repository.ssh_url()?,
             forge.deploy_key().display(),
             forge.known_hosts().display()
@@ -92,6 +93,7 @@ impl Daemon {
             ssh_config,
             ssh_lines: String::new(),
             log_level: "info".to_owned(),
+            poll_interval: Some("60s".to_owned()),
             repositories: vec![(repository.full_name()?, lines)],
             defaults: "branch = \"main\"\ninterval = \"2s\"".to_owned(),
             timeouts: "connect = \"3s\"\nobserve = \"10s\"\nactivate = \"30s\"".to_owned(),

@@ -43,9 +43,7 @@ impl Stage {
         let listed: Vec<&Host> = hosts.iter().map(|lease| &**lease).collect();
         let mut daemon = Daemon::prepare(&forge, &repository, &listed)?;
         // Whoever is killed in the middle of the night is not looked for by a poll.
-        for (_, lines) in &mut daemon.config.repositories {
-            *lines = lines.replace("\"60s\"", "\"1h\"");
-        }
+        daemon.config.never_poll();
         Ok(Self {
             daemon,
             repository,

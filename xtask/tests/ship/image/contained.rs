@@ -98,10 +98,10 @@ impl Contained {
         given.state_directory = "/var/lib/reconcile".into();
         given.ssh_config = "/etc/reconcile/ssh_config".into();
         given.secret_files = vec!["/run/secrets/webhook-secret".into()];
+        // Nobody is found by a poll that happened to come by.
+        given.never_poll();
         for (_, lines) in &mut given.repositories {
-            // Nobody is found by a poll that happened to come by.
             *lines = lines
-                .replace("\"60s\"", "\"1h\"")
                 .replace(&text(deploy_key), "/run/secrets/deploy-key")
                 .replace(&text(known_hosts), "/etc/reconcile/known_hosts");
         }
