@@ -22,7 +22,7 @@ use crate::claim::{Claim, record_process};
 use crate::fleet::Host;
 use crate::forge::{Forge, Hook, Repository, free_port};
 use crate::http::{self, Answer};
-use crate::process::{tail, undisturbed};
+use crate::process::tail;
 use crate::wait::{Seen, wait_for, wait_until};
 use crate::workspace::binary;
 
@@ -37,6 +37,9 @@ const PAGE: Duration = Duration::from_secs(10);
 
 /// How much of the daemon's log an error repeats.
 const LOG_BYTES: usize = 6_000;
+
+/// The folder for temporary files in the claim's: Nix leaves some when it is killed.
+const TEMPORARY: &str = "tmp";
 
 /// The secret that the daemon and the forge's hook share.
 pub const SECRET: &str = "test-bed-secret";
@@ -147,15 +150,7 @@ impl Daemon {
             .create(true)
             .append(true)
             .open(self.log_file())?;
-        let mut words = self
-            .config
-            .through
-            .iter()
-            .map(PathBuf::from)
-            .chain([self.program.clone()]);
-        let first = words.next().context("a command without a program")?;
-        let mut command = undisturbed(&first);
-        command.args(words).envs(self.environment.iter().cloned());
+        let mut command = self.reconcile(&self.config.through);
         command.arg("serve").arg("--config").arg(self.config_file());
         // Ctrl-C at the terminal is for the owner, who then cleans up in order.
         command
