@@ -98,6 +98,10 @@ impl Contained {
         given.state_directory = "/var/lib/reconcile".into();
         given.ssh_config = "/etc/reconcile/ssh_config".into();
         given.secret_files = vec!["/run/secrets/webhook-secret".into()];
+        // As long as a test wants an activation to hang.
+        given.timeouts = given
+            .timeouts
+            .replace("activate = \"30s\"", "activate = \"10m\"");
         // Nobody is found by a poll that happened to come by.
         given.never_poll();
         for (_, lines) in &mut given.repositories {
