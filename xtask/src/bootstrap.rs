@@ -5,8 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
+use crate::cache::{self, CACHE};
 use crate::process::{finish, run};
 
 /// What the test bed runs, and the Debian package that has it.
@@ -30,17 +31,21 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("systemd-nspawn", "systemd-container"),
 ];
 
-/// What only the long suite runs besides.
-const LONG_PROGRAMS: &[(&str, &str)] = &[
-    ("arch-test", "arch-test"),
-    ("dpkg-deb", "dpkg"),
-    ("go", "golang-go"),
+/// What making packages runs.
+const PACKAGING_PROGRAMS: &[(&str, &str)] = &[
+    ("dpkg-shlibdeps", "dpkg-dev"),
     ("make", "make"),
     ("perl", "perl"),
     ("pip3", "python3-pip"),
+    ("pkg-config", "pkg-config"),
+];
+
+/// What only the long suite runs besides.
+const LONG_PROGRAMS: &[(&str, &str)] = &[
+    ("arch-test", "arch-test"),
+    ("go", "golang-go"),
     ("prometheus", "prometheus"),
     ("promtool", "prometheus"),
-    ("qemu-aarch64-static", "qemu-user-static"),
     ("readelf", "binutils"),
 ];
 
@@ -49,6 +54,10 @@ const SERVICES: &[(&str, &str)] = &[("prometheus", "prometheus.service")];
 
 /// What Debian's packages ask before they start a service (invoke-rc.d(8)).
 const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Ours, which may be left over from a run that was killed.
+const OUR_POLICY: &str =
+    "#!/bin/sh\n# Written by `cargo xtask` while it installs packages.\nexit 101\n";
 
 /// What has no program to look for: a file tells.
 const FILES: &[(&str, &str)] = &[("/usr/include/openssl/ssl.h", "libssl-dev")];
@@ -62,6 +71,7 @@ experimental-features = nix-command flakes\nsandbox = false\nbuild-users-group =
 /// # Errors
 /// One sentence, before anything is changed, where this is not Debian or not root.
 pub fn bootstrap() -> Result<()> {
+    require_root()?;
     provide(PROGRAMS)?;
     settle_nix()
 }
@@ -72,14 +82,29 @@ pub fn bootstrap() -> Result<()> {
 /// As [`bootstrap`].
 pub fn bootstrap_long() -> Result<()> {
     bootstrap()?;
+    bootstrap_packaging()?;
     provide(LONG_PROGRAMS)
 }
 
+/// What makes packages. Root is needed only where something is missing.
+///
+/// # Errors
+/// As [`bootstrap`], where something is missing.
+pub fn bootstrap_packaging() -> Result<()> {
+    provide(PACKAGING_PROGRAMS)
+}
+
 fn provide(programs: &[(&str, &'static str)]) -> Result<()> {
-    require_root()?;
     let missing = missing_packages(programs);
     if !missing.is_empty() {
-        without_services(|| install(&missing))?;
+        ensure!(
+            require_root().is_ok(),
+            "{} of Debian's packages is missing: install it, or run this as root on Debian",
+            missing.join(" ")
+        );
+        // apt-get does not wait for another, and the policy is one file.
+        let _lock = cache::lock(&Path::new(CACHE).join("bootstrap.lock"))?;
+        without_services(Path::new(POLICY), || install(&missing))?;
         leave_disabled(&missing);
         let still = missing_packages(programs);
         if !still.is_empty() {
@@ -170,15 +195,15 @@ fn install(packages: &[&str]) -> Result<()> {
 }
 
 /// Lets no package start a service meanwhile: a port that a service takes is one that a test of somebody's misses.
-fn without_services(install: impl FnOnce() -> Result<()>) -> Result<()> {
-    let is_theirs = Path::new(POLICY).exists();
+fn without_services(policy: &Path, install: impl FnOnce() -> Result<()>) -> Result<()> {
+    let is_theirs = fs::read_to_string(policy).is_ok_and(|text| text != OUR_POLICY);
     if !is_theirs {
-        fs::write(POLICY, "#!/bin/sh\nexit 101\n")?;
-        fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755))?;
+        fs::write(policy, OUR_POLICY)?;
+        fs::set_permissions(policy, fs::Permissions::from_mode(0o755))?;
     }
     let installed = install();
     if !is_theirs {
-        fs::remove_file(POLICY)?;
+        fs::remove_file(policy)?;
     }
     installed
 }
@@ -205,4 +230,38 @@ fn settle_nix() -> Result<()> {
         fs::write(&conf, format!("{text}\n{include}\n"))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_service_starts_meanwhile_and_a_policy_of_ours_does_not_stay() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let policy = folder.path().join("policy-rc.d");
+        for left_over in [None, Some(OUR_POLICY)] {
+            if let Some(text) = left_over {
+                fs::write(&policy, text)?;
+            }
+            without_services(&policy, || {
+                let refusal = finish(Command::new("sh").arg(&policy))?;
+                assert_eq!(refusal.status.code(), Some(101));
+                Ok(())
+            })?;
+            assert!(!policy.exists());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_policy_of_the_machines_own_stays_as_it_is() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let policy = folder.path().join("policy-rc.d");
+        let theirs = "#!/bin/sh\nexit 101\n";
+        fs::write(&policy, theirs)?;
+        without_services(&policy, || Ok(()))?;
+        assert_eq!(fs::read_to_string(&policy)?, theirs);
+        Ok(())
+    }
 }

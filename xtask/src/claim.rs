@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::process;
+pub use sweep::record_process;
 use sweep::sweep;
 pub(crate) use sweep::{empty_namespace, processes_in, unmount_under};
 
@@ -83,21 +83,6 @@ impl Drop for Claim {
         }
         held().retain(|number| *number != self.number);
     }
-}
-
-/// Writes a process down, so that it is ended with the claim whose folder this is.
-///
-/// # Errors
-/// When the record cannot be written.
-pub fn record_process(claim: &Path, pid: u32) -> Result<()> {
-    let pid = i32::try_from(pid)?;
-    let Some(started) = process::started(pid) else {
-        return Ok(());
-    };
-    let folder = claim.join("processes");
-    fs::create_dir_all(&folder)?;
-    fs::write(folder.join(pid.to_string()), started.to_string())?;
-    Ok(())
 }
 
 /// The name of a network namespace, link or control group of a claim.
@@ -204,6 +189,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+    use crate::process;
 
     #[test]
     fn a_dead_owners_processes_are_ended_and_its_folder_removed() -> Result<()> {

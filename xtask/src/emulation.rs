@@ -8,11 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
+use crate::cache::{self, cached};
 use crate::claim::CLAIMS;
-use crate::fleet::layers;
+use crate::fleet::layers::{SUITE, debootstrap};
 
 /// Where the kernel takes registrations (Documentation/admin-guide/binfmt-misc.rst).
 const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
@@ -32,12 +33,30 @@ const NEEDED: &str = "emulated";
 /// Says, beside the claims, that we have mounted [`BINFMT`].
 const MOUNTED: &str = "binfmt-is-ours";
 
+/// QEMU's emulator of aarch64: that of the hosts' release, for systemd needs more than older ones can (pidfds of new
+/// processes, since QEMU 8).
+///
+/// # Errors
+/// When it cannot be fetched.
+pub fn emulator() -> Result<PathBuf> {
+    const EMULATOR: &str = "qemu-aarch64";
+    let folder = cached("emulator", SUITE.as_bytes(), |folder| {
+        let tree = folder.with_extension("tree");
+        debootstrap(&["--variant=extract", "--include=qemu-user"], &tree)?;
+        // It is one static file, of a package that has one for each architecture.
+        fs::create_dir(folder)?;
+        fs::copy(tree.join("usr/bin").join(EMULATOR), folder.join(EMULATOR))?;
+        Ok(fs::remove_dir_all(tree)?)
+    })?;
+    Ok(folder.join(EMULATOR))
+}
+
 /// Lets this machine run programs for aarch64 until the claim whose folder this is is swept.
 ///
 /// # Errors
 /// When QEMU cannot be had or the kernel refuses.
 pub fn provide(claim: &Path) -> Result<()> {
-    let emulator = layers::emulator()?;
+    let emulator = emulator()?;
     let _lock = lock()?;
     let register = Path::new(BINFMT).join("register");
     if !register.exists() {
@@ -91,7 +110,5 @@ fn mounted() -> PathBuf {
 
 /// One at a time looks and changes.
 fn lock() -> Result<Flock<fs::File>> {
-    fs::create_dir_all(CLAIMS)?;
-    let file = fs::File::create(Path::new(CLAIMS).join("emulation.lock"))?;
-    Ok(Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?)
+    cache::lock(&Path::new(CLAIMS).join("emulation.lock"))
 }

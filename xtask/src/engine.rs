@@ -13,10 +13,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::cache::{self, CACHE};
 use crate::claim::{Claim, network_name, record_process};
 use crate::fleet::layers;
 use crate::process::{self, run, tail};
@@ -98,10 +99,9 @@ impl Engine {
     pub fn start() -> Result<Self> {
         crate::bootstrap::require_root()?;
         let layer = layers::debian_with("engine", ROOT)?;
-        let kept = Path::new(layers::CACHE).join("engine-data");
+        let kept = Path::new(CACHE).join("engine-data");
         fs::create_dir_all(&kept)?;
-        let lock = fs::File::create(Path::new(layers::CACHE).join("engine-lock"))?;
-        let lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
+        let lock = cache::lock(&Path::new(CACHE).join("engine-lock"))?;
         let claim = Claim::new()?;
         let folder = claim.directory();
         let root = folder.join("engine");

@@ -39,7 +39,8 @@
 //! - [`daemon`]: `reconcile serve`, its config, metrics, log and command line.
 //! - [`emulation`]: hosts of another architecture. [`engine`]: a Docker engine, for the image.
 //! - [`proxy`]: distance. [`wait`]: waiting for conditions. [`claim`]: why nothing is left behind.
-//! - [`tools`]: programs that Debian does not have. [`bootstrap`], [`workspace`], [`chores`]: what `cargo xtask` does.
+//! - [`cache`]: what takes long to make. [`tools`]: programs that Debian does not have. [`bootstrap`], [`workspace`],
+//!   [`chores`]: what `cargo xtask` does.
 //!
 //! # Rules
 //!
@@ -48,6 +49,7 @@
 //! - A test that takes longer than half a minute is `#[ignore = "long"]`; `cargo xtask test --full` runs it.
 
 pub mod bootstrap;
+pub mod cache;
 mod cgroup;
 pub mod chores;
 pub mod claim;

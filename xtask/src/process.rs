@@ -3,14 +3,14 @@
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::wait::wait_until;
+use crate::wait::{Seen, wait_for, wait_until};
 
 /// How much of a failed command's words an error repeats; the end is what matters.
 const TAIL_BYTES: usize = 4_000;
@@ -128,6 +128,17 @@ pub fn started(pid: i32) -> Option<u64> {
         return None;
     }
     fields.get(19)?.parse().ok()
+}
+
+/// Waits until a child has ended by itself; gives how.
+///
+/// # Errors
+/// When the deadline passes.
+pub fn wait_for_end(child: &mut Child, deadline: Duration) -> Result<ExitStatus> {
+    wait_for("a process to end", deadline, || {
+        let ended = child.try_wait()?;
+        Ok(ended.map_or(Seen::NotYet("it runs"), Seen::Yes))
+    })
 }
 
 /// Kills a process with SIGKILL, and waits until it is gone.

@@ -1,23 +1,22 @@
-//! Programs for tests that Debian does not have: installed by their own clients, once, into the test bed's cache.
+//! Programs that Debian does not have: installed by their own clients, once, each into a folder of a cache.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use nix::fcntl::{Flock, FlockArg};
 
-use crate::fleet::layers::{CACHE, cached};
+use crate::cache::{CACHE, cached, cached_in};
 use crate::process::run;
 
-/// A program that `go install` builds. Neither its sources nor what else was compiled stays.
+/// A program that `go install` builds, for tests. Neither its sources nor what else was compiled stays.
 ///
 /// # Errors
 /// When Go is missing or too old, or the build fails: the error holds what Go said.
 pub fn go_program(package: &str, version: &str) -> Result<PathBuf> {
     let name = package.rsplit('/').next().unwrap_or(package);
     let wanted = format!("{package}@{version}");
-    let folder = kept(name, &wanted, |folder| {
+    let folder = cached(name, wanted.as_bytes(), |folder| {
         let build = folder.with_extension("build");
         let built = run(Command::new("go")
             .env("GOPATH", &build)
@@ -50,22 +49,13 @@ pub fn go_minor() -> Result<u32> {
         .with_context(|| format!("`go env GOVERSION` says {version:?}"))
 }
 
-/// A program of a Python package, ready to be given arguments.
+/// A program of a Python package, for tests, ready to be given arguments.
 ///
 /// # Errors
-/// When pip is missing, or the package cannot be had: the error holds what pip said.
+/// As [`python_packages`].
 pub fn python_program(name: &str, version: &str) -> Result<Command> {
     let wanted = format!("{name}=={version}");
-    let folder = kept(name, &wanted, |folder| {
-        // Into a folder of its own, which Debian's Python allows without a virtual environment.
-        run(Command::new("python3")
-            .args(["-m", "pip", "install", "--quiet", "--no-cache-dir"])
-            .args(["--disable-pip-version-check", "--root-user-action=ignore"])
-            .arg("--target")
-            .arg(folder)
-            .arg(&wanted))
-        .map(drop)
-    })?;
+    let folder = python_packages(Path::new(CACHE), name, &[&wanted])?;
     let mut command = Command::new("python3");
     command
         .env("PYTHONPATH", &folder)
@@ -73,10 +63,34 @@ pub fn python_program(name: &str, version: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// A folder of the cache; one at a time makes it.
-fn kept(name: &str, wanted: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
-    fs::create_dir_all(CACHE).with_context(|| format!("cannot make {CACHE}"))?;
-    let lock = fs::File::create(Path::new(CACHE).join(format!("{name}.lock")))?;
-    let _lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
-    cached(name, wanted.as_bytes(), make)
+/// A folder with Python packages, each given as `name==version`.
+///
+/// # Errors
+/// When pip is missing, or a package cannot be had: the error holds what pip said.
+pub fn python_packages(place: &Path, name: &str, wanted: &[&str]) -> Result<PathBuf> {
+    cached_in(place, name, wanted.join(" ").as_bytes(), |folder| {
+        // Into a folder of its own, which Debian's Python allows without a virtual environment.
+        run(Command::new("python3")
+            .args(["-m", "pip", "install", "--quiet", "--no-cache-dir"])
+            .args(["--disable-pip-version-check", "--root-user-action=ignore"])
+            .arg("--target")
+            .arg(folder)
+            .args(wanted))
+        .map(drop)
+    })
+}
+
+/// A program that `cargo install` builds.
+///
+/// # Errors
+/// When it does not build: the error holds what cargo said.
+pub fn cargo_program(place: &Path, name: &str, version: &str) -> Result<PathBuf> {
+    let folder = cached_in(place, name, version.as_bytes(), |folder| {
+        run(Command::new("cargo")
+            .args(["install", "--quiet", "--locked", name])
+            .args(["--version", version, "--root"])
+            .arg(folder))
+        .map(drop)
+    })?;
+    Ok(folder.join("bin").join(name))
 }

@@ -30,6 +30,12 @@ pub fn commit() -> String {
     said.map_or_else(|_| "unknown".to_owned(), |said| said.trim().to_owned())
 }
 
+/// Where what packaging needs besides is installed; no root is needed for that.
+#[must_use]
+pub fn tools() -> PathBuf {
+    root().join("target/tools")
+}
+
 /// A binary of this workspace: beside this program, or where cargo puts it for a test.
 ///
 /// # Errors

@@ -29,12 +29,12 @@ fn host_with(shell: &[&'static str], generations: &[(u32, &str, u64)]) -> FakeHo
         ),
     );
     let profile = host.path("nix/var/nix/profiles/system");
-    let now = SystemTime::now();
+    let today = SystemTime::now();
     for (number, system, days) in generations {
         let link = host.path(&format!("nix/var/nix/profiles/system-{number}-link"));
         symlink(host.path(system), &link).unwrap();
         let age = Duration::from_secs(days * DAY);
-        touch(&link, now - age);
+        touch(&link, today - age);
         let _ = fs::remove_file(&profile);
         symlink(link.file_name().unwrap(), &profile).unwrap();
     }
@@ -54,12 +54,26 @@ fn touch(link: &std::path::Path, at: SystemTime) {
 
 /// What the host answers: generations of 30 days and `newest` of any age stay, and those with `systems`.
 fn collect(host: &FakeHost, newest: u32, systems: &[&str]) -> String {
-    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
-    collect_at(host, newest, systems, now)
+    collect_at(host, newest, systems, now())
+}
+
+fn now() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs()
 }
 
 fn collect_at(host: &FakeHost, newest: u32, systems: &[&str], now: u64) -> String {
-    let numbers = [30 * DAY, u64::from(newest), 60, now].map(|number| number.to_string());
+    collect_within(host, newest, systems, now, 60)
+}
+
+/// With so many seconds for the collection itself.
+fn collect_within(
+    host: &FakeHost,
+    newest: u32,
+    systems: &[&str],
+    now: u64,
+    seconds: u64,
+) -> String {
+    let numbers = [30 * DAY, u64::from(newest), seconds, now].map(|number| number.to_string());
     let words: Vec<&str> = numbers
         .iter()
         .map(String::as_str)
@@ -167,7 +181,7 @@ fn a_boot_menu_that_cannot_be_written_keeps_what_its_entries_lead_to() {
 fn a_clock_that_runs_ahead_makes_nothing_old() {
     for shell in shells() {
         let host = host_with(&shell, &[(1, ANCIENT, 20), (2, OLD, 1)]);
-        let a_while_ago = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() - 15 * DAY;
+        let a_while_ago = now() - 15 * DAY;
         assert_eq!(
             collect_at(&host, 1, &[], a_while_ago),
             format!("deleted 0\n{DONE}")
@@ -203,10 +217,13 @@ fn nothing_is_collected_beside_a_deployment_or_a_switch() {
 fn a_collection_that_takes_too_long_ends_by_itself_and_says_so() {
     for shell in shells() {
         let host = host_with(&shell, &[(2, OLD, 1)]);
-        host.program("stubs/timeout", "exit 124");
+        host.program(
+            "stubs/nix-store",
+            "echo 'finding garbage collector roots...' >&2\nexec sleep 1000",
+        );
         assert_eq!(
-            collect(&host, 1, &[]),
-            "deleted 0\nfailed collect 124\nend\n"
+            collect_within(&host, 1, &[], now(), 1),
+            "deleted 0\nfailed collect 124\nsays finding garbage collector roots...\nend\n"
         );
     }
 }

@@ -46,41 +46,73 @@ fn queries() -> &'static [(Query, Named)] {
     })
 }
 
+/// What a query names that is not exported, a line each.
+fn complaints(query: &Query, named: &Named, exported: &Exported) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut known: BTreeSet<&str> = FROM_PROMETHEUS.into();
+    for selector in &named.selectors {
+        let Some(labels) = exported.labels_of(&selector.metric) else {
+            wrong.push(format!(
+                "{} names the metric {}, which is not exported",
+                query.place, selector.metric
+            ));
+            continue;
+        };
+        for label in selector.labels() {
+            if !labels.contains(label) && !FROM_PROMETHEUS.contains(&label) {
+                wrong.push(format!(
+                    "{} names the label {label}, which {} does not have",
+                    query.place, selector.metric
+                ));
+            }
+        }
+        known.extend(labels);
+    }
+    let shown = query.shown.iter().flat_map(|text| files::labels(text));
+    for label in named.labels.iter().cloned().chain(shown) {
+        if !known.contains(label.as_str()) {
+            wrong.push(format!(
+                "{} names the label {label}, which none of its metrics has",
+                query.place
+            ));
+        }
+    }
+    wrong
+}
+
 #[test]
 fn every_query_names_only_metrics_and_labels_that_are_exported() {
     let exported = exported();
-    let mut wrong = Vec::new();
-    for (query, named) in queries() {
-        let mut known: BTreeSet<&str> = FROM_PROMETHEUS.into();
-        for selector in &named.selectors {
-            let Some(labels) = exported.labels_of(&selector.metric) else {
-                wrong.push(format!(
-                    "{} names the metric {}, which is not exported",
-                    query.place, selector.metric
-                ));
-                continue;
-            };
-            for label in selector.labels() {
-                if !labels.contains(label) && !FROM_PROMETHEUS.contains(&label) {
-                    wrong.push(format!(
-                        "{} names the label {label}, which {} does not have",
-                        query.place, selector.metric
-                    ));
-                }
-            }
-            known.extend(labels);
-        }
-        let shown = query.shown.iter().flat_map(|text| files::labels(text));
-        for label in named.labels.iter().cloned().chain(shown) {
-            if !known.contains(label.as_str()) {
-                wrong.push(format!(
-                    "{} names the label {label}, which none of its metrics has",
-                    query.place
-                ));
-            }
-        }
-    }
+    let wrong: Vec<String> = queries()
+        .iter()
+        .flat_map(|(query, named)| complaints(query, named, &exported))
+        .collect();
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_query_that_names_what_is_not_exported_is_complained_of() {
+    let exported = exported();
+    for (expression, shown, complaint) in [
+        ("reconcile_host_drifting > 0", "", "reconcile_host_drifting"),
+        (
+            "reconcile_host_drifted{hots=\"spare\"}",
+            "",
+            "hots, which reconcile_host_drifted",
+        ),
+        ("sum by (hots) (reconcile_host_drifted)", "", "hots"),
+        ("reconcile_host_drifted", "{{ $labels.hots }}", "hots"),
+    ] {
+        let query = Query {
+            place: "a panel".to_owned(),
+            expression: expression.to_owned(),
+            shown: vec![shown.to_owned()],
+        };
+        let named = named(expression).unwrap();
+        let wrong = complaints(&query, &named, &exported);
+        assert_eq!(wrong.len(), 1, "{expression}: {wrong:?}");
+        assert!(wrong[0].contains(complaint), "{expression}: {wrong:?}");
+    }
 }
 
 #[test]

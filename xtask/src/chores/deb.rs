@@ -1,14 +1,18 @@
 //! `cargo xtask deb`: the Debian package.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
-use super::tools;
 use crate::process::run;
-use crate::workspace::{commit, root};
+use crate::tools::cargo_program;
+use crate::workspace::{self, commit, root};
+use crate::{bootstrap, cache};
+
+/// The version of cargo-deb, which makes Debian packages of crates.
+const CARGO_DEB: &str = "3.6.2";
 
 /// The shells whose completions are in the package, and the file of each.
 const COMPLETIONS: [(&str, &str); 3] = [
@@ -20,9 +24,12 @@ const COMPLETIONS: [(&str, &str); 3] = [
 /// Builds the release and packs it, as `[package.metadata.deb]` of the crate `reconciler` says; gives the package's file.
 ///
 /// # Errors
-/// When it does not build, or cargo-deb cannot be had.
+/// When it does not build, or what packs it cannot be had.
 pub fn deb() -> Result<PathBuf> {
-    let cargo_deb = tools::cargo_deb()?;
+    // What lies in `target` is everybody's.
+    let _lock = cache::lock(&root().join("target/deb.lock"))?;
+    bootstrap::bootstrap_packaging()?;
+    let cargo_deb = cargo_program(&workspace::tools(), "cargo-deb", CARGO_DEB)?;
     run(cargo().env("RECONCILE_COMMIT", commit()).args([
         "build",
         "--quiet",
@@ -37,14 +44,38 @@ pub fn deb() -> Result<PathBuf> {
         let script = run(Command::new(&program).args(["completions", shell]))?;
         fs::write(completions.join(file), script)?;
     }
+    // Under another name first: whoever reads the package of the last time reads all of it.
+    let folder = root().join("target/debian");
+    let unfinished = folder.join("unfinished");
+    fs::create_dir_all(&unfinished)?;
+    let said = run(Command::new(cargo_deb)
+        .current_dir(root())
+        .args(["--package=reconciler", "--no-build", "--quiet", "--output"])
+        .arg(&unfinished))?;
     // Its first line of output is the package's path.
-    let said = run(Command::new(cargo_deb).current_dir(root()).args([
-        "--package=reconciler",
-        "--no-build",
-        "--quiet",
-    ]))?;
     let path = said.lines().find(|line| line.ends_with(".deb"));
-    Ok(path.context("cargo-deb names no package")?.into())
+    let path = PathBuf::from(path.context("cargo-deb names no package")?);
+    ensure_libraries(&path)?;
+    let package = folder.join(path.file_name().context("a package without a name")?);
+    fs::rename(path, &package)?;
+    Ok(package)
+}
+
+/// Fails where the package does not say which libraries it needs: where dpkg-shlibdeps does not find out, cargo-deb only
+/// warns.
+fn ensure_libraries(package: &Path) -> Result<()> {
+    let needs = run(Command::new("dpkg-deb")
+        .arg("--field")
+        .arg(package)
+        .arg("Depends"))?;
+    for library in ["libc6", "libssl3"] {
+        ensure!(
+            needs.contains(library),
+            "dpkg-shlibdeps does not find that the program needs {library}: the package says `{}`",
+            needs.trim()
+        );
+    }
+    Ok(())
 }
 
 fn cargo() -> Command {

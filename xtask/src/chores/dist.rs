@@ -7,9 +7,13 @@ use std::process::Command;
 use anyhow::Result;
 use clap::ValueEnum;
 
-use super::tools;
 use crate::process::run;
-use crate::workspace::{commit, root};
+use crate::tools::python_packages;
+use crate::workspace::{self, commit, root};
+use crate::{bootstrap, cache};
+
+/// What builds crates with another compiler for C and linker, and the one that it uses: Zig's, which has what musl needs.
+const TOOLS: [&str; 2] = ["cargo-zigbuild==0.24.0", "ziglang==0.17.1"];
 
 /// A machine that a program is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -40,7 +44,10 @@ impl Machine {
 /// # Errors
 /// When a tool cannot be had, or it does not build.
 pub fn dist(machines: &[Machine]) -> Result<Vec<PathBuf>> {
-    let (cargo_zigbuild, zig) = tools::cargo_zigbuild()?;
+    // What lies in `target` is everybody's.
+    let _lock = cache::lock(&root().join("target/dist.lock"))?;
+    bootstrap::bootstrap_packaging()?;
+    let tools = python_packages(&workspace::tools(), "cargo-zigbuild", &TOOLS)?;
     let folder = root().join("target/dist");
     fs::create_dir_all(&folder)?;
     machines
@@ -48,9 +55,9 @@ pub fn dist(machines: &[Machine]) -> Result<Vec<PathBuf>> {
         .map(|machine| {
             let target = machine.target();
             run(Command::new("rustup").args(["target", "add", &target]))?;
-            run(Command::new(&cargo_zigbuild)
+            run(Command::new(tools.join("bin/cargo-zigbuild"))
                 .current_dir(root())
-                .env("CARGO_ZIGBUILD_ZIG_PATH", &zig)
+                .env("CARGO_ZIGBUILD_ZIG_PATH", tools.join("ziglang/zig"))
                 .env("RECONCILE_COMMIT", commit())
                 .args([
                     "zigbuild",
@@ -60,13 +67,16 @@ pub fn dist(machines: &[Machine]) -> Result<Vec<PathBuf>> {
                 ])
                 .args(["--features=vendored", "--target", &target]))?;
             let program = folder.join(format!("reconcile-{}-linux", machine.name()));
+            // Under another name first: the one of the last time may be running.
+            let unfinished = program.with_extension("unfinished");
             fs::copy(
                 root()
                     .join("target")
                     .join(&target)
                     .join("release/reconcile"),
-                &program,
+                &unfinished,
             )?;
+            fs::rename(unfinished, &program)?;
             Ok(program)
         })
         .collect()

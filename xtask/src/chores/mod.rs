@@ -7,4 +7,3 @@ pub mod dist;
 pub mod hosts;
 pub mod star;
 pub mod test;
-mod tools;

@@ -13,10 +13,28 @@ use super::{LOCK, directory, network_name};
 use crate::wait::wait_until;
 use crate::{cgroup, emulation, process};
 
+/// The folder in a claim's folder that names processes, each with its start time.
+const PROCESSES: &str = "processes";
+
+/// Writes a process down, so that it is ended with the claim whose folder this is.
+///
+/// # Errors
+/// When the record cannot be written.
+pub fn record_process(claim: &Path, pid: u32) -> Result<()> {
+    let pid = i32::try_from(pid)?;
+    let Some(started) = process::started(pid) else {
+        return Ok(());
+    };
+    let folder = claim.join(PROCESSES);
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join(pid.to_string()), started.to_string())?;
+    Ok(())
+}
+
 /// Ends and removes everything that belongs to a claim.
 pub(super) fn sweep(number: u8) -> Result<()> {
     let folder = directory(number);
-    for entry in fs::read_dir(folder.join("processes")).into_iter().flatten() {
+    for entry in fs::read_dir(folder.join(PROCESSES)).into_iter().flatten() {
         let entry = entry?;
         let recorded = fs::read_to_string(entry.path())?;
         if let Some(pid) = entry
@@ -25,13 +43,7 @@ pub(super) fn sweep(number: u8) -> Result<()> {
             .and_then(|name| name.parse::<i32>().ok())
             && process::started(pid).map(|ticks| ticks.to_string()) == Some(recorded)
         {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-            wait_until(
-                "a killed process to be gone",
-                process::GONE,
-                || Ok(process::started(pid)),
-                Option::is_none,
-            )?;
+            process::end(pid)?;
         }
     }
     let prefix = network_name(number, "");

@@ -1,10 +1,11 @@
 //! What a person runs beside the daemon: `reconcile` with its config.
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
 
-use super::Daemon;
+use super::{Daemon, TEMPORARY};
 use crate::process::{finish, said, undisturbed};
 
 impl Daemon {
@@ -19,7 +20,7 @@ impl Daemon {
     /// `reconcile` with arguments and this daemon's config, for a test to run its own way.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.reconcile();
+        let mut command = self.reconcile(&[]);
         command
             .args(arguments)
             .arg("--config")
@@ -60,9 +61,19 @@ impl Daemon {
         self.cli_json(&["history"])
     }
 
-    fn reconcile(&self) -> Command {
-        let mut command = undisturbed(&self.program);
-        command.envs(self.environment.iter().cloned());
+    /// `reconcile` in surroundings of its own, begun by words that may come before it.
+    pub(super) fn reconcile(&self, through: &[String]) -> Command {
+        let mut command = match through.split_first() {
+            None => undisturbed(&self.program),
+            Some((first, words)) => {
+                let mut command = undisturbed(Path::new(first));
+                command.args(words).arg(&self.program);
+                command
+            }
+        };
+        command
+            .env("TMPDIR", self.directory().join(TEMPORARY))
+            .envs(self.environment.iter().cloned());
         command
     }
 }

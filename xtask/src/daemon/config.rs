@@ -22,7 +22,9 @@ pub struct Config {
     pub ssh_lines: String,
     /// A tracing filter.
     pub log_level: String,
-    /// Repositories by full name, each with its lines.
+    /// How often each repository is asked without a delivery, if not as often as the product does by itself.
+    pub poll_interval: Option<String>,
+    /// Repositories by full name, each with its further lines.
     pub repositories: Vec<(String, String)>,
     /// Lines of `[defaults]`.
     pub defaults: String,
@@ -45,6 +47,11 @@ impl Config {
     /// A host's lines, to be changed. A host that is not there yet is added.
     pub fn host(&mut self, name: &str) -> &mut String {
         entry(&mut self.hosts, name)
+    }
+
+    /// Lets no repository be asked without a delivery for as long as any test runs.
+    pub fn never_poll(&mut self) {
+        self.poll_interval = Some("1h".to_owned());
     }
 
     /// A repository's lines, to be changed.
@@ -72,8 +79,11 @@ impl Config {
             self.ssh_config.display(),
             self.ssh_lines,
         );
+        let poll_interval = self.poll_interval.as_ref();
+        let poll = poll_interval.map(|interval| format!("poll_interval = \"{interval}\"\n"));
+        let poll = poll.unwrap_or_default();
         for (name, lines) in &self.repositories {
-            text.push_str(&format!("[repositories.\"{name}\"]\n{lines}\n\n"));
+            text.push_str(&format!("[repositories.\"{name}\"]\n{poll}{lines}\n\n"));
         }
         text.push_str(&format!(
             "[defaults]\n{}\n\n[defaults.timeouts]\n{}\n\n[defaults.backoff]\n{}\n\n[defaults.proof]\n{}\n\n",

@@ -22,7 +22,7 @@ use crate::claim::{Claim, record_process};
 use crate::fleet::Host;
 use crate::forge::{Forge, Hook, Repository, free_port};
 use crate::http::{self, Answer};
-use crate::process::{tail, undisturbed};
+use crate::process::tail;
 use crate::wait::{Seen, wait_for, wait_until};
 use crate::workspace::binary;
 
@@ -37,6 +37,9 @@ const PAGE: Duration = Duration::from_secs(10);
 
 /// How much of the daemon's log an error repeats.
 const LOG_BYTES: usize = 6_000;
+
+/// The folder for temporary files in the claim's: Nix leaves some when it is killed.
+const TEMPORARY: &str = "tmp";
 
 /// The secret that the daemon and the forge's hook share.
 pub const SECRET: &str = "test-bed-secret";
@@ -65,12 +68,13 @@ impl Daemon {
     pub fn prepare(forge: &Forge, repository: &Repository, hosts: &[&Host]) -> Result<Self> {
         let claim = Claim::new()?;
         let folder = claim.directory();
+        fs::create_dir(folder.join(TEMPORARY))?;
         let secret_file = folder.join("webhook-secret");
         fs::write(&secret_file, SECRET)?;
         let webhook = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         repository.add_hook(Hook::new(&format!("http://{webhook}/hook"), SECRET))?;
         let lines = format!(
-            "url = \"{}\"\nssh_key_file = \"{}\"\nknown_hosts_file = \"{}\"\npoll_interval = \"60s\"",
+            "url = \"{}\"\nssh_key_file = \"{}\"\nknown_hosts_file = \"{}\"",
             repository.ssh_url()?,
             forge.deploy_key().display(),
             forge.known_hosts().display()
@@ -92,6 +96,7 @@ impl Daemon {
             ssh_config,
             ssh_lines: String::new(),
             log_level: "info".to_owned(),
+            poll_interval: Some("60s".to_owned()),
             repositories: vec![(repository.full_name()?, lines)],
             defaults: "branch = \"main\"\ninterval = \"2s\"".to_owned(),
             timeouts: "connect = \"3s\"\nobserve = \"10s\"\nactivate = \"30s\"".to_owned(),
@@ -145,15 +150,7 @@ impl Daemon {
             .create(true)
             .append(true)
             .open(self.log_file())?;
-        let mut words = self
-            .config
-            .through
-            .iter()
-            .map(PathBuf::from)
-            .chain([self.program.clone()]);
-        let first = words.next().context("a command without a program")?;
-        let mut command = undisturbed(&first);
-        command.args(words).envs(self.environment.iter().cloned());
+        let mut command = self.reconcile(&self.config.through);
         command.arg("serve").arg("--config").arg(self.config_file());
         // Ctrl-C at the terminal is for the owner, who then cleans up in order.
         command

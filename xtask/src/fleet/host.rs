@@ -145,6 +145,27 @@ impl Host {
         Ok(text.lines().filter_map(Activation::parse).collect())
     }
 
+    /// Waits until the activation of a system hangs, where [`crate::flake::System::hang`] says; but not in its script, which notes
+    /// nothing.
+    ///
+    /// # Errors
+    /// When the deadline passes.
+    pub fn wait_for_hang(&self, toplevel: &str, deadline: Duration) -> Result<()> {
+        let hangs = |log: &Vec<Activation>| {
+            log.iter()
+                .any(|one| one.toplevel == toplevel && one.event.starts_with("hang "))
+        };
+        wait_until("a hang", deadline, || self.activations(), hangs).map(drop)
+    }
+
+    /// Lets an activation that hangs go on.
+    ///
+    /// # Errors
+    /// When none hangs.
+    pub fn end_hang(&self) -> Result<()> {
+        self.console("pkill -f '^sleep infinity'").map(drop)
+    }
+
     /// Cuts the power and leaves it off. What the host had on disk stays.
     ///
     /// # Errors

@@ -5,18 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use nix::fcntl::{Flock, FlockArg};
-use sha2::{Digest, Sha256};
 
 use super::architecture::Architecture;
+use crate::cache::cached;
 use crate::flake::{self, System};
 use crate::{claim, process};
 
-/// Where layers are kept between runs; removing it costs half a minute at the next.
-pub const CACHE: &str = "/var/cache/reconcile-testbed";
-
 /// The Debian release of the hosts: systemd 257 and Nix 2.26, what NixOS 25.05 has.
-const SUITE: &str = "trixie";
+pub(crate) const SUITE: &str = "trixie";
 
 /// What the hosts need: sshd, Nix with its daemon, systemd, sudo, and what tests break and look at them with.
 const PACKAGES: &[&str] = &[
@@ -71,37 +67,9 @@ const FILES: &[(&str, u32, &str)] = &[
 /// # Errors
 /// When a layer has to be made and cannot be.
 pub fn layers(architecture: Architecture) -> Result<Vec<PathBuf>> {
-    // One for each: a foreign layer takes minutes, which nobody else is to wait for.
-    let _lock = lock(architecture.debian().unwrap_or_default())?;
     let debian = debian(architecture)?;
     let settings = settings(architecture, &debian)?;
     Ok(vec![settings, debian])
-}
-
-/// QEMU's emulator of aarch64: that of the hosts' release, for systemd needs more than older ones can (pidfds of new
-/// processes, since QEMU 8).
-///
-/// # Errors
-/// When it cannot be fetched.
-pub(crate) fn emulator() -> Result<PathBuf> {
-    const EMULATOR: &str = "qemu-aarch64";
-    let _lock = lock("-emulator")?;
-    let folder = cached("emulator", SUITE.as_bytes(), |folder| {
-        let tree = folder.with_extension("tree");
-        debootstrap(&["--variant=extract", "--include=qemu-user"], &tree)?;
-        // It is one static file, of a package that has one for each architecture.
-        fs::create_dir(folder)?;
-        fs::copy(tree.join("usr/bin").join(EMULATOR), folder.join(EMULATOR))?;
-        Ok(fs::remove_dir_all(tree)?)
-    })?;
-    Ok(folder.join(EMULATOR))
-}
-
-/// One at a time makes layers for one purpose.
-fn lock(purpose: &str) -> Result<Flock<fs::File>> {
-    fs::create_dir_all(CACHE).with_context(|| format!("cannot make {CACHE}"))?;
-    let lock = fs::File::create(Path::new(CACHE).join(format!("lock{purpose}")))?;
-    Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| errno.into())
 }
 
 /// The toplevel that every host has at first, as the settings layer recorded it.
@@ -161,12 +129,12 @@ fn debian(architecture: Architecture) -> Result<PathBuf> {
 
 /// A Debian of the hosts' release for something else, made once as options of mmdebstrap say.
 pub(crate) fn debian_with(kind: &str, options: &[&str]) -> Result<PathBuf> {
-    let _lock = lock(kind)?;
     let recipe = format!("{SUITE} {}", options.join(" "));
     cached(kind, recipe.as_bytes(), |root| debootstrap(options, root))
 }
 
-fn debootstrap(options: &[&str], root: &Path) -> Result<()> {
+/// Makes a Debian of the hosts' release as options of mmdebstrap say.
+pub(crate) fn debootstrap(options: &[&str], root: &Path) -> Result<()> {
     process::run(
         Command::new("mmdebstrap")
             .args(options)
@@ -250,29 +218,6 @@ pub(crate) fn write(path: &Path, mode: u32, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     Ok(())
-}
-
-/// A folder that a recipe makes, made under another name first so that a half-made one is never taken for it.
-pub(crate) fn cached(
-    kind: &str,
-    recipe: &[u8],
-    make: impl FnOnce(&Path) -> Result<()>,
-) -> Result<PathBuf> {
-    let hash = hex::encode(Sha256::digest(recipe));
-    let place = Path::new(CACHE).join(format!("{kind}-{}", &hash[..16]));
-    let made = place.join("root");
-    if made.exists() {
-        return Ok(made);
-    }
-    claim::unmount_under(&place)?;
-    if place.exists() {
-        fs::remove_dir_all(&place)?;
-    }
-    fs::create_dir_all(&place)?;
-    let unfinished = place.join("unfinished");
-    make(&unfinished).with_context(|| format!("cannot make {kind} for the cache"))?;
-    fs::rename(&unfinished, &made)?;
-    Ok(made)
 }
 
 /// The Debian mirror that this machine itself uses.

@@ -162,6 +162,27 @@ fn a_switch_moves_the_system_its_unit_and_the_boot_default_and_a_power_cut_keeps
 }
 
 #[test]
+fn a_reset_restores_users_what_they_may_and_programs_of_systems() -> Result<()> {
+    let fleet = Fleet::obtain()?;
+    let hosts = fleet.lease(&["cyt-pi"])?;
+    let host = &hosts[0];
+    let program = format!("{}/bin/switch-to-configuration", host.base_toplevel);
+    let look = format!(
+        "cat /etc/nix/nix.conf /etc/group; id -Gn ai-worker; sudo -l -U ai-worker; cmp /bin/false {program} | wc -c"
+    );
+    let before = host.console(&look)?;
+    host.console(&format!(
+        "set -e; echo 'extra-trusted-public-keys = x' >> /etc/nix/nix.conf; usermod -aG nix-users ai-worker; \
+         useradd somebody; echo 'ai-worker ALL=(ALL) !/usr/bin/id' > /etc/sudoers.d/zz-test; \
+         mount --bind /bin/false {program}; mount --bind /bin/false {program}"
+    ))?;
+    assert_ne!(host.console(&look)?, before);
+    host.reset()?;
+    assert_eq!(host.console(&look)?, before);
+    Ok(())
+}
+
+#[test]
 fn exit_codes_come_with_what_they_mean_for_the_host() -> Result<()> {
     let fleet = Fleet::obtain()?;
     let hosts = fleet.lease(&["uConsole"])?;

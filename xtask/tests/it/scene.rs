@@ -67,7 +67,7 @@ impl Scene {
         repository.deploy(branch, "First", &systems)?;
         let listed: Vec<&Host> = hosts.iter().map(|lease| &**lease).collect();
         let mut daemon = Daemon::prepare(&forge, &repository, &listed)?;
-        poll_every(&mut daemon.config, "1h");
+        daemon.config.never_poll();
         daemon.config.defaults = format!("branch = \"{branch}\"\ninterval = \"2s\"");
         change(&mut daemon.config);
         Ok(Self {
@@ -154,13 +154,6 @@ pub fn running(host: &Host) -> Result<String> {
         .ssh("readlink -f /run/current-system")?
         .trim()
         .to_owned())
-}
-
-/// Sets how often every repository is asked without a delivery.
-pub fn poll_every(config: &mut Config, interval: &str) {
-    for (_, lines) in &mut config.repositories {
-        *lines = lines.replace("\"60s\"", &format!("\"{interval}\""));
-    }
 }
 
 /// One host of `reconcile status --json`.

@@ -69,8 +69,7 @@ pub fn measure() -> Result<Idle> {
     let repository = forge.create("infra-team/infra")?;
     let mut daemon = Daemon::prepare(&forge, &repository, &hosts)?;
     "branch = \"main\"".clone_into(&mut daemon.config.defaults);
-    let lines = daemon.config.repository("infra-team/infra");
-    *lines = lines.replace("poll_interval = \"60s\"", "");
+    daemon.config.poll_interval = None;
     let systems = HOSTS.map(|host| (host, System::new("idle")));
     repository.deploy("main", "idle", &systems)?;
     daemon.start()?;

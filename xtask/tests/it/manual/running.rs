@@ -6,7 +6,9 @@ use std::{fs, io};
 
 use anyhow::Result;
 use nix::unistd::Pid;
-use xtask::wait::{Seen, wait_for, wait_until};
+use xtask::claim::record_process;
+use xtask::process::wait_for_end;
+use xtask::wait::wait_until;
 
 use crate::scene::{SOON, Scene};
 
@@ -27,7 +29,7 @@ impl Running {
             .stderr(file.try_clone()?)
             .stdout(file)
             .spawn()?;
-        Ok(Self { child, out })
+        Self::record(scene, child, out)
     }
 
     /// Starts it with nobody at the other end of its standard output and standard error.
@@ -35,10 +37,13 @@ impl Running {
         let (out, err) = (io::pipe()?.1, io::pipe()?.1);
         let mut command = scene.daemon.command(arguments);
         command.stdin(Stdio::null()).stdout(out).stderr(err);
-        Ok(Self {
-            child: command.spawn()?,
-            out: "/dev/null".into(),
-        })
+        Self::record(scene, command.spawn()?, "/dev/null".into())
+    }
+
+    /// Ends with the daemon's claim, whatever becomes of the test.
+    fn record(scene: &Scene, child: Child, out: PathBuf) -> Result<Self> {
+        record_process(&scene.daemon.directory(), child.id())?;
+        Ok(Self { child, out })
     }
 
     pub fn wait_for_line(&self, words: &str) -> Result<()> {
@@ -52,12 +57,7 @@ impl Running {
 
     /// Waits for its end; gives its exit code and what it said.
     pub fn end(mut self) -> Result<(Option<i32>, String)> {
-        let status = wait_for("a command to end", SOON, || {
-            Ok(self
-                .child
-                .try_wait()?
-                .map_or(Seen::NotYet("it runs"), Seen::Yes))
-        })?;
+        let status = wait_for_end(&mut self.child, SOON)?;
         Ok((status.code(), fs::read_to_string(&self.out)?))
     }
 }

@@ -9,14 +9,14 @@ use xtask::forge::{Delivering, Forge};
 use xtask::process::run;
 
 use super::recorded::{Recording, trust_recordings};
-use crate::scene::{REPOSITORY, SOON, Scene, cause, looks, wait_for_log, wait_for_looks};
+use crate::scene::{SOON, Scene, cause, looks, wait_for_log, wait_for_looks};
 
 const MISSED: &str = "reconcile_missed_deliveries_total";
 
 #[test]
 fn a_push_whose_delivery_never_arrives_is_deployed_by_the_poll_and_counted() -> Result<()> {
     let scene = Scene::start_on("main", &["cyt-pi"], |config| {
-        *config.repository(REPOSITORY) = config.repository(REPOSITORY).replace("\"1h\"", "\"1s\"");
+        config.poll_interval = Some("1s".to_owned());
         config.webhook_lines = "delivery_grace = \"5s\"".to_owned();
     })?;
     let host = scene.host();

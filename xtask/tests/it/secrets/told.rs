@@ -76,7 +76,7 @@ fn no_secret_is_told_by_pushes_that_succeed_and_fail_in_every_way() -> Result<()
     // `notify` would tell of each line of the log that it itself makes longer.
     config.log_level = "trace,notify=info,mio=info".to_owned();
     *config.repository(PRIVATE) = format!(
-        "url = \"{}\"\ntoken_file = \"{}\"\npoll_interval = \"1h\"",
+        "url = \"{}\"\ntoken_file = \"{}\"",
         forge.url(PRIVATE),
         token_file.display()
     );

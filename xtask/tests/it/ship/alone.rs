@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use xtask::chores::dist::{Machine, dist};
 use xtask::daemon::Daemon;
+use xtask::emulation::emulator;
 use xtask::flake::System;
 use xtask::fleet::Fleet;
 use xtask::forge::Forge;
@@ -56,11 +57,9 @@ fn the_static_program_for_x86_64_brings_a_push_to_a_host() -> Result<()> {
 fn the_static_program_for_aarch64_checks_a_config_under_emulation() -> Result<()> {
     let programs = dist(&[Machine::Aarch64])?;
     assert_static(&programs[0])?;
-    let emulated = |arguments: &[&str]| {
-        run(Command::new("qemu-aarch64-static")
-            .arg(&programs[0])
-            .args(arguments))
-    };
+    let emulator = emulator()?;
+    let emulated =
+        |arguments: &[&str]| run(Command::new(&emulator).arg(&programs[0]).args(arguments));
     let version = emulated(&["--version"])?;
     assert_eq!(
         version.trim(),

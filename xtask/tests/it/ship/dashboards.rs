@@ -16,6 +16,16 @@ const ALERTS: &str = "charts/reconcile/files/alerts.yaml";
 
 #[test]
 #[ignore = "long"]
+fn prometheus_takes_the_config_that_compose_gives_it() -> Result<()> {
+    let config = root().join("packaging/compose/prometheus.yaml");
+    run(Command::new("promtool")
+        .args(["check", "config"])
+        .arg(config))
+    .map(drop)
+}
+
+#[test]
+#[ignore = "long"]
 fn prometheus_takes_the_alerts_and_each_fires_and_resolves() -> Result<()> {
     run(Command::new("promtool")
         .args(["check", "rules"])

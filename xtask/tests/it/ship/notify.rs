@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use xtask::claim::record_process;
 use xtask::daemon::Daemon;
 use xtask::forge::Forge;
+use xtask::process::wait_for_end;
 use xtask::wait::wait_until;
 
 /// How long anything may take that takes a part of a second on an idle machine.
@@ -38,6 +40,7 @@ impl Manager {
             .stdin(Stdio::null())
             .stderr(std::fs::File::create(daemon.directory().join("log"))?)
             .spawn()?;
+        record_process(&daemon.directory(), child.id())?;
         Ok(Self { socket, child })
     }
 
@@ -115,7 +118,7 @@ fn the_service_manager_hears_that_it_is_ready_when_all_listens_that_it_is_alive_
 
     manager.signal(Signal::SIGTERM)?;
     manager.hear_of("STOPPING=1")?;
-    assert!(manager.child.wait()?.success());
+    assert!(wait_for_end(&mut manager.child, SOON)?.success());
     Ok(())
 }
 
@@ -136,7 +139,7 @@ fn a_daemon_that_cannot_listen_never_says_that_it_is_ready() -> Result<()> {
     let (_forge, daemon) = lonely()?;
     let _taken = std::net::TcpListener::bind(daemon.config.webhook)?;
     let mut manager = Manager::start(&daemon)?;
-    assert!(!manager.child.wait()?.success());
+    assert!(!wait_for_end(&mut manager.child, SOON)?.success());
     manager.socket.set_nonblocking(true)?;
     assert!(manager.hear().is_err());
     Ok(())

@@ -1,6 +1,7 @@
 //! The example `ssh_config`, and the least that a host has to allow.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -152,15 +153,21 @@ fn a_host_that_allows_what_the_guide_says_is_deployed_and_nothing_else_is_allowe
         &[("lazyworkhorse", System::new("guided-1"))],
     )?;
     daemon.start()?;
-    for (version, build_on) in [("guided-2", "here"), ("guided-3", "target")] {
+    for (reloads, version, build_on) in [(1.0, "guided-2", "here"), (2.0, "guided-3", "target")] {
         *daemon.config.host("lazyworkhorse") = format!(
             "destinations = [{{ ssh = \"guided\", sudo = true }}]\nbuild_on = \"{build_on}\""
         );
         daemon.rewrite_config()?;
+        // A push that is heard before would still be built in the way of before.
+        let labels = [("result", "reloaded")];
+        let taken_up = |count| count >= reloads;
+        daemon.wait_for_metric("reconcile_config_reloads_total", &labels, SOON, taken_up)?;
         let system = never_built(version)?;
         let revision = repository.deploy("main", version, &[("lazyworkhorse", system)])?;
-        let toplevel = repository.toplevel("lazyworkhorse", &revision)?;
+        let toplevel = repository.evaluated("lazyworkhorse", &revision)?;
         daemon.wait_until_running(host, &toplevel, SOON)?;
+        let is_here = Path::new(&toplevel).exists();
+        assert_eq!(is_here, build_on == "here", "{toplevel}");
     }
     let rolled = daemon.cli(&["rollback", "--host", "lazyworkhorse"])?;
     assert!(rolled.status.success(), "{rolled:?}");

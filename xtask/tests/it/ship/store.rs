@@ -15,8 +15,6 @@ use xtask::wait::wait_until;
 
 use crate::scene::{SOON, Scene, status_of, wait_for_log};
 
-/// Keeps as little as the config allows.
-const KEEP_LITTLE: &str = "keep_for = \"1h\"\nkeep_proven = 1";
 /// How long the builder of a slow build sleeps.
 const SLOW_BUILD: u32 = 20;
 
@@ -73,9 +71,11 @@ fn deploy_all(scene: &Scene, versions: &[&str]) -> Result<Vec<(String, String)>>
     Ok(deployed)
 }
 
-/// Turns the collection of a store on, which is due at once then.
-fn turn_on(scene: &mut Scene, table: &str) -> Result<()> {
-    let lines = format!("\n[{table}]\ncollect_every = \"1d\"\n{KEEP_LITTLE}\n");
+/// Turns the collection of a store on, which is due at once then and keeps little.
+fn turn_on(scene: &mut Scene, table: &str, keep_proven: u32) -> Result<()> {
+    let lines = format!(
+        "\n[{table}]\ncollect_every = \"1d\"\nkeep_for = \"1h\"\nkeep_proven = {keep_proven}\n"
+    );
     scene.daemon.config.tail.push_str(&lines);
     scene.daemon.rewrite_config()
 }
@@ -133,7 +133,7 @@ fn the_controllers_garbage_goes_and_what_hosts_run_stays_and_a_restart_collects_
     };
     // A build is let go of when the round of the hour, or a collection, comes by.
     assert!(lies_in(&scene.daemon, second_system) && lies_in(&scene.daemon, third_system));
-    turn_on(&mut scene, "store")?;
+    turn_on(&mut scene, "store", 1)?;
     let collection = wait_for_collection(&scene, || of_controller(&scene))?;
     assert_told(&scene, "controller", &collection, 1)?;
     assert!(!lies_in(&scene.daemon, second_system));
@@ -178,7 +178,7 @@ fn a_build_that_runs_is_never_disturbed_by_a_collection() -> Result<()> {
         status["desired_revision"] == revision.as_str() && status["desired_toplevel"].is_string()
     };
     scene.wait_for_status(&host, "the build to begin", is_wanted)?;
-    turn_on(&mut scene, "store")?;
+    turn_on(&mut scene, "store", 1)?;
     // Nobody has to guess why it does not begin.
     let waits = "is not collected before everything that is evaluated, built or copied is done";
     wait_for_log(&scene.daemon, waits)?;
@@ -204,11 +204,16 @@ fn a_build_that_runs_is_never_disturbed_by_a_collection() -> Result<()> {
 #[ignore = "long"]
 fn a_hosts_old_generations_go_and_what_it_runs_booted_and_has_proven_stays() -> Result<()> {
     let mut scene = Scene::start(&["spare"])?;
-    let deployed = deploy_all(&scene, &["2", "3"])?;
-    let [(_, second), (_, third)] = &deployed[..] else {
-        anyhow::bail!("two were deployed");
+    let deployed = deploy_all(&scene, &["2", "3", "4"])?;
+    let [(_, second), (_, third), (_, fourth)] = &deployed[..] else {
+        anyhow::bail!("three were deployed");
     };
     let host = scene.host();
+    // Somebody has tried another system: the newest two generations are this one and the fourth system's, so the third
+    // system has nothing but its proof.
+    let profile = "nix-env -p /nix/var/nix/profiles/system --set";
+    let base = &host.base_toplevel;
+    host.console(&format!("{profile} {base} && {profile} {fourth}"))?;
     let garbage = host.console(
         "head -c 5000000 /dev/urandom > /tmp/garbage; nix-store --add /tmp/garbage; rm /tmp/garbage; \
          touch -h -d '2 days ago' /nix/var/nix/profiles/system-*-link",
@@ -220,14 +225,14 @@ fn a_hosts_old_generations_go_and_what_it_runs_booted_and_has_proven_stays() -> 
         Ok(boots.count())
     };
     let before = boots(host)?;
-    turn_on(&mut scene, "defaults.store")?;
+    turn_on(&mut scene, "defaults.store", 2)?;
     let collection = wait_for_collection(&scene, || of_host(&scene))?;
     assert_told(&scene, "spare", &collection, 5_000_000)?;
     let host = scene.host();
     for gone in [second, &garbage] {
         host.console(&format!("test ! -e {gone}"))?;
     }
-    for kept in [third, &host.base_toplevel] {
+    for kept in [third, fourth, &host.base_toplevel] {
         host.console(&format!("nix-store --check-validity {kept}"))?;
         host.console(&format!(
             "ls -l /nix/var/nix/profiles/system-*-link | grep -qF {kept}"
@@ -238,40 +243,25 @@ fn a_hosts_old_generations_go_and_what_it_runs_booted_and_has_proven_stays() -> 
         "ls -l /nix/var/nix/profiles/system-*-link | grep -vcF {}",
         host.base_toplevel
     );
-    assert_eq!(host.console(&others)?.trim(), "1");
+    // The third system's, and the fourth's of before and after.
+    assert_eq!(host.console(&others)?.trim(), "3");
     // The menu was written anew, for the system that was the boot default already.
     assert!(boots(host)? > before);
-    assert_eq!(host.boot_default()?, *third);
+    assert_eq!(host.boot_default()?, *fourth);
     // And the next push is deployed as ever.
-    deploy_all(&scene, &["4"])?;
+    deploy_all(&scene, &["5"])?;
     assert_eq!(counted(&scene, "spare", "done")?, 1);
     Ok(())
 }
 
-/// Settings of a host that are put right again at the end of a test, however it ends.
-struct Changed<'h>(&'h Host);
-
-impl<'h> Changed<'h> {
-    /// A user that may not run the Nix daemon as root, and is not trusted by it.
-    fn distrustful(host: &'h Host) -> Result<Self> {
-        let changed = Self(host);
-        host.console(
-            "set -e; cp -p /etc/nix/nix.conf /etc/nix/nix.conf.before; \
-             echo 'require-sigs = true' >> /etc/nix/nix.conf; usermod -aG nix-users ai-worker; \
-             echo 'ai-worker ALL=(ALL) NOPASSWD: ALL, !/usr/bin/nix-daemon' > /etc/sudoers.d/zz-reconcile-test; \
-             systemctl restart nix-daemon.service",
-        )?;
-        Ok(changed)
-    }
-}
-
-impl Drop for Changed<'_> {
-    fn drop(&mut self) {
-        let _ = self.0.try_console(
-            "mv /etc/nix/nix.conf.before /etc/nix/nix.conf; gpasswd -d ai-worker nix-users; \
-             rm -f /etc/sudoers.d/zz-reconcile-test; systemctl restart nix-daemon.service",
-        );
-    }
+/// Makes the host's user one that may not run the Nix daemon as root, and is not trusted by it, until the host is reset.
+fn make_distrustful(host: &Host) -> Result<()> {
+    host.console(
+        "set -e; echo 'require-sigs = true' >> /etc/nix/nix.conf; usermod -aG nix-users ai-worker; \
+         echo 'ai-worker ALL=(ALL) NOPASSWD: ALL, !/usr/bin/nix-daemon' > /etc/sudoers.d/zz-reconcile-test; \
+         systemctl restart nix-daemon.service",
+    )
+    .map(drop)
 }
 
 #[test]
@@ -279,7 +269,7 @@ impl Drop for Changed<'_> {
 fn a_host_that_requires_signatures_takes_ours_without_sudo_once_it_has_our_key() -> Result<()> {
     let mut scene = Scene::start(&["lazyworkhorse"])?;
     let host = (*scene.hosts[0]).clone();
-    let _changed = Changed::distrustful(&host)?;
+    make_distrustful(&host)?;
     let [secret, public] =
         ["store-key", "store-key.pub"].map(|name| scene.daemon.directory().join(name));
     process::run(

@@ -1,7 +1,7 @@
 //! The unit for other Linux, on a real systemd.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use xtask::fleet::Fleet;
@@ -11,8 +11,8 @@ use xtask::workspace::{binary, root};
 
 use super::controller::{Controller, SOON, first_system};
 
-/// A watchdog as short as a test wants it.
-const WATCHDOG: Duration = Duration::from_secs(4);
+/// A watchdog as short as a test wants it, and as long as a busy machine needs it.
+const WATCHDOG: Duration = Duration::from_secs(10);
 
 #[test]
 #[ignore = "long"]
@@ -98,6 +98,11 @@ fn the_unit_does_not_start_where_it_cannot_listen_and_not_again_where_the_config
     let config = "/etc/reconcile/reconcile.toml";
     spare.console(&format!("sed -i 's/0.0.0.0:9080/192.0.2.1:9080/' {config}"))?;
     assert!(controller.start().is_err());
+    let journal = controller.journal();
+    assert!(
+        journal.contains("cannot listen on 192.0.2.1:9080"),
+        "{journal}"
+    );
     spare.console("systemctl stop reconcile.service")?;
 
     spare.console(&format!("echo nonsense >> {config}"))?;
@@ -123,8 +128,12 @@ fn a_daemon_that_hangs_is_restarted_by_the_watchdog() -> Result<()> {
     )?;
     spare.console("systemctl daemon-reload")?;
     controller.start()?;
+    let started = Instant::now();
     controller.wait_until_deployed(target, &toplevel)?;
-    // It has lived through more than one watchdog by now, so it was the loop that kept it alive.
+    // Through two watchdogs it is the loop that keeps it alive.
+    let lived = || Ok(started.elapsed());
+    wait_until("two watchdogs", SOON, lived, |age| *age > 2 * WATCHDOG)?;
+    assert_eq!(controller.property("ActiveState")?, "active");
     assert_eq!(controller.property("NRestarts")?, "0");
 
     let before = controller.property("MainPID")?;
@@ -133,12 +142,14 @@ fn a_daemon_that_hangs_is_restarted_by_the_watchdog() -> Result<()> {
         Ok((
             controller.property("NRestarts")?,
             controller.property("ActiveState")?,
+            controller.property("MainPID")?,
         ))
     };
-    let again = ("1".to_owned(), "active".to_owned());
-    wait_until("a restarted daemon", SOON, look, |seen| *seen == again)
-        .with_context(|| controller.journal())?;
-    assert_ne!(controller.property("MainPID")?, before);
+    // On a machine that does everything else too, once may not be enough.
+    let again = |(restarts, state, pid): &(String, String, String)| {
+        restarts != "0" && state == "active" && *pid != before
+    };
+    wait_until("a restarted daemon", SOON, look, again).with_context(|| controller.journal())?;
     assert!(
         controller.journal().contains("watchdog"),
         "{}",

@@ -1,4 +1,5 @@
-//! What a rendered chart gives the daemon in its pod: variables, the config, and files as the kubelet lays them out.
+//! What a rendered chart gives the daemon, by what checks its config before: the command, variables, mounts, the config,
+//! and files as the kubelet lays them out.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -6,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use xtask::process::{finish, run, undisturbed};
 use xtask::workspace::binary;
 
@@ -16,19 +17,76 @@ const USER: u32 = 1000;
 /// A name and a text: of a variable, or of a file.
 pub type Named = (String, String);
 
+/// Where the files of the ConfigMap and of Secrets are in the pod.
+const CONFIG: &str = "/etc/reconcile";
+
+/// Where the state is.
+const STATE: &str = "/var/lib/reconcile";
+
 /// What the templates wrote, of which the daemon sees nothing else.
 #[derive(Debug)]
 pub struct Rendered {
-    /// The variables that begin with `RECONCILE_`.
-    pub variables: Vec<Named>,
+    /// The init container, which checks the config.
+    check: Container,
     /// What the ConfigMap holds.
     pub files: Vec<Named>,
     /// The files that come from Secrets.
     pub secrets: Vec<String>,
-    /// Where else the init container finds files.
-    mounts: Vec<String>,
     /// The mode of all these files.
     mode: u32,
+}
+
+/// A container, as far as a check of the config depends on it.
+#[derive(Debug, Clone)]
+struct Container {
+    command: Vec<String>,
+    variables: Vec<Named>,
+    /// Where something is mounted.
+    mounts: Vec<String>,
+}
+
+impl Container {
+    /// Reads the first one of a list.
+    fn read(list: &str) -> Result<Self> {
+        // Comments may come before it.
+        let list = format!("\n{list}");
+        let first = list.split("\n        - ").nth(1).context("no container")?;
+        let command = first
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("command: "));
+        let mounts = section(first, "volumeMounts");
+        let path = |line: &String| {
+            let path = line.trim_start_matches("- ").strip_prefix("mountPath: ")?;
+            Some(path.to_owned())
+        };
+        Ok(Self {
+            command: serde_json::from_str(command.unwrap_or("[]"))?,
+            variables: variables(&section(first, "env")),
+            mounts: mounts.iter().filter_map(path).collect(),
+        })
+    }
+}
+
+/// The variables that are said as they are, and not by a Secret.
+fn variables(env: &[String]) -> Vec<Named> {
+    let lines = env.iter().zip(env.iter().skip(1));
+    lines
+        .filter_map(|(name, value)| {
+            let name = name.strip_prefix("- name: ")?;
+            let value = value.strip_prefix("value: ")?;
+            Some((name.to_owned(), value.trim_matches('"').to_owned()))
+        })
+        .collect()
+}
+
+/// The lines that a container has under a key.
+fn section(container: &str, key: &str) -> Vec<String> {
+    let key = format!("          {key}:");
+    let lines = container.lines().skip_while(|line| *line != key).skip(1);
+    lines
+        .take_while(|line| line.starts_with("            "))
+        .map(|line| line.trim().to_owned())
+        .collect()
 }
 
 /// The objects that a template of the chart made.
@@ -50,31 +108,13 @@ impl Rendered {
             .context("no ConfigMap")?;
         let set = made_by(rendered, "statefulset.yaml");
         let set = set.first().context("no StatefulSet")?;
-        let (check, daemon) = set
+        let (_, check) = set
+            .split_once("      initContainers:\n")
+            .context("no init containers")?;
+        let (check, daemon) = check
             .split_once("      containers:\n")
             .context("no containers")?;
-        let mounts = check
-            .lines()
-            .filter_map(|line| {
-                line.trim()
-                    .trim_start_matches("- ")
-                    .strip_prefix("mountPath: ")
-            })
-            .filter(|path| !["/etc/reconcile", "/var/lib/reconcile"].contains(path))
-            .map(ToOwned::to_owned)
-            .collect();
         let lines: Vec<&str> = daemon.lines().map(str::trim).collect();
-        let variables = lines
-            .iter()
-            .zip(lines.iter().skip(1))
-            .filter_map(|(name, value)| {
-                let name = name
-                    .strip_prefix("- name: ")
-                    .filter(|name| name.starts_with("RECONCILE_"))?;
-                let value = value.strip_prefix("value: ")?;
-                Some((name.to_owned(), value.trim_matches('"').to_owned()))
-            })
-            .collect();
         let mode = lines
             .iter()
             .find_map(|line| line.strip_prefix("defaultMode: "))
@@ -87,10 +127,9 @@ impl Rendered {
             .map(ToOwned::to_owned)
             .collect();
         Ok(Self {
-            variables,
+            check: Container::read(check)?,
             files: block_scalars(data)?,
             secrets,
-            mounts,
             mode,
         })
     }
@@ -121,8 +160,7 @@ fn block_scalars(data: &str) -> Result<Vec<Named>> {
 #[derive(Debug)]
 pub struct Pod {
     root: tempfile::TempDir,
-    variables: Vec<Named>,
-    mounts: Vec<String>,
+    check: Container,
 }
 
 impl Pod {
@@ -131,8 +169,8 @@ impl Pod {
     pub fn lay_out(rendered: &Rendered) -> Result<Self> {
         let root = tempfile::tempdir()?;
         let version = "..2026_01_01_00_00_00.000000001";
-        let folder = root.path().join("etc/reconcile");
-        let state = root.path().join("var/lib/reconcile");
+        let folder = within(root.path(), CONFIG);
+        let state = within(root.path(), STATE);
         for made in [&folder.join(version), &state] {
             fs::create_dir_all(made)?;
             chown(made, Some(0), Some(USER))?;
@@ -142,12 +180,12 @@ impl Pod {
         symlink(version, folder.join("..data"))?;
         let pod = Self {
             root,
-            variables: rendered.variables.clone(),
-            mounts: rendered.mounts.clone(),
+            check: rendered.check.clone(),
         };
         for (name, text) in &rendered.files {
             // The config alone speaks of places; `ssh_config` is not looked into by `check`.
             let text = if name == "reconcile.toml" {
+                pod.fill_mounts(text, rendered.mode)?;
                 pod.within(text)
             } else {
                 text.clone()
@@ -157,37 +195,28 @@ impl Pod {
         for name in &rendered.secrets {
             pod.provide(name, secret(name), rendered.mode)?;
         }
-        for mount in &rendered.mounts {
-            pod.provide_by_mount(mount, rendered)?;
-        }
         Ok(pod)
     }
 
     fn provide(&self, name: &str, text: &str, mode: u32) -> Result<()> {
         let folder = self.folder();
-        let file = folder.join("..data").join(name);
-        fs::write(&file, text)?;
-        fs::set_permissions(&file, Permissions::from_mode(mode))?;
-        chown(&file, Some(0), Some(USER))?;
+        write(&folder.join("..data").join(name), text, mode)?;
         symlink(Path::new("..data").join(name), folder.join(name))
             .with_context(|| format!("{name} is both in `files` and in `secrets`"))
     }
 
-    /// What the config names in a volume of the person's own, which is mounted there.
-    fn provide_by_mount(&self, mount: &str, rendered: &Rendered) -> Result<()> {
-        let folder = self.root.path().join(mount.trim_start_matches('/'));
-        fs::create_dir_all(&folder)?;
-        for (_, text) in rendered
-            .files
-            .iter()
-            .filter(|(name, _)| name == "reconcile.toml")
-        {
-            let named = text.split('"').filter_map(|word| word.strip_prefix(mount));
-            for name in named.filter_map(|rest| rest.strip_prefix('/')) {
-                let file = folder.join(name);
-                fs::write(&file, secret(name))?;
-                fs::set_permissions(&file, Permissions::from_mode(rendered.mode))?;
-                chown(&file, Some(0), Some(USER))?;
+    /// Puts what the config names below other mounts of the check there.
+    fn fill_mounts(&self, config: &str, mode: u32) -> Result<()> {
+        let mounts = self.check.mounts.iter();
+        for mount in mounts.filter(|mount| ![CONFIG, STATE].contains(&mount.as_str())) {
+            let folder = within(self.root.path(), mount);
+            fs::create_dir_all(&folder)?;
+            let named = config.split('"').filter_map(|word| {
+                let name = word.strip_prefix(mount.as_str())?.strip_prefix('/')?;
+                Some(name)
+            });
+            for name in named {
+                write(&folder.join(name), secret(name), mode)?;
             }
         }
         Ok(())
@@ -195,22 +224,22 @@ impl Pod {
 
     /// Where the config and its files are.
     pub fn folder(&self) -> PathBuf {
-        self.root.path().join("etc/reconcile")
+        within(self.root.path(), CONFIG)
     }
 
-    /// The pod's paths, as they are called from outside.
+    /// The paths of what is mounted for the check, as they are called from outside.
     fn within(&self, text: &str) -> String {
         let root = self.root.path().display();
-        let usual = ["/etc/reconcile", "/var/lib/reconcile"].into_iter();
-        usual
-            .chain(self.mounts.iter().map(String::as_str))
-            .fold(text.to_owned(), |text, path| {
-                text.replace(path, &format!("{root}{path}"))
-            })
+        let mounts = self.check.mounts.iter();
+        mounts.fold(text.to_owned(), |text, mount| {
+            text.replace(mount, &format!("{root}{mount}"))
+        })
     }
 
     /// Runs the init container's command as its user.
     pub fn check(&self) -> Result<Output> {
+        let (name, arguments) = self.check.command.split_first().context("no command")?;
+        ensure!(name == "reconcile", "it runs {name}");
         // The build's folder need not be open to that user.
         let program = self.root.path().join("reconcile");
         if !program.exists() {
@@ -219,16 +248,25 @@ impl Pod {
             run(Command::new("cp").arg(binary("reconcile")?).arg(&program))?;
         }
         let mut command = undisturbed(&program);
-        command
-            .args(["check", "--offline"])
-            .uid(USER)
-            .gid(USER)
-            .current_dir("/");
-        for (name, value) in &self.variables {
+        command.args(arguments).uid(USER).gid(USER).current_dir("/");
+        for (name, value) in &self.check.variables {
             command.env(name, self.within(value));
         }
         finish(&mut command)
     }
+}
+
+/// A path of the pod below the folder that stands for its root.
+fn within(root: &Path, path: &str) -> PathBuf {
+    root.join(path.trim_start_matches('/'))
+}
+
+/// Writes a file of root's and of our group.
+fn write(file: &Path, text: &str, mode: u32) -> Result<()> {
+    fs::write(file, text)?;
+    fs::set_permissions(file, Permissions::from_mode(mode))?;
+    chown(file, Some(0), Some(USER))?;
+    Ok(())
 }
 
 /// What a file of this name may hold.

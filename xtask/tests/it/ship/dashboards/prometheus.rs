@@ -14,8 +14,9 @@ use xtask::http::{Address, get, request};
 use xtask::process::tail;
 use xtask::wait::wait_until;
 
-/// How long it may take to be ready, and to see something: it scrapes once a second.
-pub const SOON: Duration = Duration::from_secs(60);
+/// How long it may take to be ready, and to see something: it scrapes once a second, but what it is to see may be a host
+/// that has booted, for which the test bed gives it 2 minutes.
+pub const SOON: Duration = Duration::from_secs(180);
 
 /// How long a query may take.
 const ANSWER: Duration = Duration::from_secs(20);

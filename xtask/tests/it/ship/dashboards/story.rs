@@ -29,9 +29,7 @@ impl Teller {
     fn begin() -> Result<Self> {
         let scene = start_with(&[BATTERED, QUIET], |config| {
             // Missed deliveries and failed fetches are to be seen soon.
-            for (_, lines) in &mut config.repositories {
-                *lines = lines.replace("\"1h\"", "\"2s\"");
-            }
+            config.poll_interval = Some("2s".to_owned());
             config.timeouts = "connect = \"1s\"\nobserve = \"5s\"\nactivate = \"30s\"".to_owned();
             config.proof = "settle = \"0s\"".to_owned();
         })?;

@@ -50,7 +50,10 @@ impl Contained {
         repository.deploy("main", "First", &systems)?;
         let listed: Vec<&Host> = hosts.iter().map(|lease| &**lease).collect();
         let daemon = Daemon::prepare(&forge, &repository, &listed)?;
-        let name = format!("test-{}", names.join("-").to_lowercase());
+        // The claim's number, which nobody else has meanwhile: other tests have hosts of these names too.
+        let claim = daemon.directory();
+        let number = claim.file_name().context("a claim without a number")?;
+        let name = format!("test-{}", number.display());
         let project = Project {
             folder: engine.directory().join(&name),
             engine,
@@ -96,10 +99,14 @@ impl Contained {
         given.state_directory = "/var/lib/reconcile".into();
         given.ssh_config = "/etc/reconcile/ssh_config".into();
         given.secret_files = vec!["/run/secrets/webhook-secret".into()];
+        // As long as a test wants an activation to hang.
+        given.timeouts = given
+            .timeouts
+            .replace("activate = \"30s\"", "activate = \"10m\"");
+        // Nobody is found by a poll that happened to come by.
+        given.never_poll();
         for (_, lines) in &mut given.repositories {
-            // Nobody is found by a poll that happened to come by.
             *lines = lines
-                .replace("\"60s\"", "\"1h\"")
                 .replace(&text(deploy_key), "/run/secrets/deploy-key")
                 .replace(&text(known_hosts), "/etc/reconcile/known_hosts");
         }
