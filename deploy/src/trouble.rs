@@ -147,15 +147,16 @@ impl NixTrouble {
             | Self::DiskFull { .. }
             | Self::DaemonUnreachable { .. }
             | Self::CacheUnreachable { .. }
-            | Self::Preparation { .. } => true,
+            | Self::Preparation { .. }
+            // Nobody tells us of a file that was mended, and a look at it costs nothing.
+            | Self::Token { .. } => true,
             Self::NotFound { .. }
             | Self::TooMuchOutput { .. }
             | Self::StoreNotWritable { .. }
             | Self::SandboxImpossible { .. }
             | Self::BuildGroupMissing { .. }
             | Self::HashMismatch { .. }
-            | Self::Configuration { .. }
-            | Self::Token { .. } => false,
+            | Self::Configuration { .. } => false,
         }
     }
 
