@@ -54,6 +54,37 @@ writes a float: `5242880` becomes `5.24288e+06`, which is none of TOML's integer
 {{- fail (printf "%s holds a private key, and values are kept in the clear with every release: put the key into a Secret, and name that under `secrets`" $name) }}
 {{- end }}
 {{- end }}
+{{- $secret := .Values.config | dig "webhook" "secret_files" list }}
+{{- $secret = append $secret (.Values.config | dig "store" "secret_key_file" "") }}
+{{- range .Values.config.repositories }}
+{{- $secret = concat $secret (list (get . "ssh_key_file") (get . "token_file")) }}
+{{- end }}
+{{- $given := list }}
+{{- range .Values.secrets }}
+{{- range .items }}
+{{- $given = append $given .path }}
+{{- end }}
+{{- end }}
+{{- range $name, $_ := .Values.files }}
+{{- if has $name $given }}
+{{- fail (printf "files.%s: an item of `secrets` has that path too, and only one of them can be there" $name) }}
+{{- end }}
+{{- if has (printf "/etc/reconcile/%s" $name) $secret }}
+{{- fail (printf "files.%s is a secret by what config says of it, and values are kept in the clear with every release: put it into a Secret, and name that under `secrets`" $name) }}
+{{- end }}
+{{- end }}
+{{- /* What other volumes bring is not known here. */}}
+{{- if not (or .Values.configText .Values.extraVolumeMounts) }}
+{{- range regexFindAll "/etc/reconcile/[^\"\\\\]+" (toJson .Values.config) -1 }}
+{{- $name := trimPrefix "/etc/reconcile/" . }}
+{{- if not (or (has $name $given) (hasKey $.Values.files $name)) }}
+{{- fail (printf "config names %s, and nothing brings it: give it under `files`, or, if it is a secret, name the item of a Secret with path: %s under `secrets`" . $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and .Values.serviceMonitor.enabled .Values.networkPolicy.enabled (not .Values.networkPolicy.metricsFrom) }}
+{{- fail "networkPolicy.metricsFrom is empty: the policy keeps Prometheus from the metrics that serviceMonitor tells it of" }}
+{{- end }}
 {{- if hasKey .Values.files "reconcile.toml" }}
 {{- fail "files.reconcile.toml: that file is made from `config`, or from `configText`" }}
 {{- end }}

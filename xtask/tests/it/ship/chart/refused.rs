@@ -66,7 +66,12 @@ fn the_schema_refuses_wrong_values_and_names_the_key() -> Result<()> {
             &["config", "operator"],
         ),
         ("config: { hosts: { cyt-pi: true } }", &["hosts", "cyt-pi"]),
+        ("config: { hosts: { 'my host': {} } }", &["my host"]),
         ("files: { ../passwd: x }", &["../passwd"]),
+        (
+            "ingress: { enabled: true, host: 'https://a.example' }",
+            &["ingress", "host"],
+        ),
         (
             "networkPolicy: { extraIngress: { ports: [] } }",
             &["extraIngress", "array"],
@@ -107,6 +112,10 @@ fn secrets_in_values_are_refused() -> Result<()> {
             &format!("files: {{ login-key: \"{key}\" }}"),
             &["login-key", "private key", "`secrets`"],
         ),
+        (
+            "{ files: { hook: 0123456789abcdef }, config: { webhook: { secret_files: [/etc/reconcile/hook] } } }",
+            &["files.hook", "in the clear", "`secrets`"],
+        ),
     ])
 }
 
@@ -121,6 +130,18 @@ fn what_a_schema_cannot_say_is_said_in_words() -> Result<()> {
         ("config: { hosts: null }", &["config.hosts is empty"]),
         ("files: { reconcile.toml: x }", &["configText"]),
         ("ingress: { enabled: true }", &["ingress.host is empty"]),
+        (
+            "config: { webhook: { secret_files: [/etc/reconcile/nowhere] } }",
+            &["/etc/reconcile/nowhere", "nothing brings it", "`secrets`"],
+        ),
+        (
+            "{ files: { twice: x }, secrets: [{ name: a, items: [{ key: a, path: twice }] }] }",
+            &["files.twice", "`secrets`"],
+        ),
+        (
+            "{ serviceMonitor: { enabled: true }, networkPolicy: { enabled: true } }",
+            &["networkPolicy.metricsFrom is empty"],
+        ),
         (
             "httpRoute: { enabled: true, hostnames: [a.example] }",
             &["httpRoute.parentRefs is empty"],
