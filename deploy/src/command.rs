@@ -211,6 +211,8 @@ impl Group {
         let mut building = tokio::process::Command::new(&command.program);
         building
             .args(&command.arguments)
+            // As in a service: where a person stands may be a folder that Nix, or the user that we are, cannot enter.
+            .current_dir("/")
             .process_group(0)
             .stdin(if command.stdin.is_empty() {
                 Stdio::null()

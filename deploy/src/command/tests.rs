@@ -186,3 +186,9 @@ async fn a_descendant_that_stays_behind_does_not_hold_the_result_up() {
     let sleeper = number_in(&file).unwrap();
     ::nix::sys::signal::kill(Pid::from_raw(sleeper), Signal::SIGKILL).unwrap();
 }
+
+#[tokio::test]
+async fn a_program_stands_where_everybody_may_stand() {
+    let finished = shell("pwd", LONG).run().await.unwrap();
+    assert_eq!(finished.stdout, b"/\n");
+}

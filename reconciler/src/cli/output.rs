@@ -63,9 +63,14 @@ pub fn shown(text: &str) -> String {
     shown
 }
 
-/// The first line of a text.
+/// The first line of a text, with the next where the first only announces it.
 pub fn first_line(text: &str) -> String {
-    shown(text.lines().next().unwrap_or_default())
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default();
+    match lines.find(|line| !line.trim().is_empty()) {
+        Some(next) if first.ends_with(':') => shown(&format!("{first} {}", next.trim())),
+        _ => shown(first),
+    }
 }
 
 /// Why a branch's newest commit is not what its hosts run, if that is so.
@@ -77,5 +82,25 @@ pub fn refused(state: &BranchState) -> Option<String> {
             Some(format!("commit {} is not trusted: {why}", to.short()))
         }
         BranchState::Present => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_announces_the_reason_has_it_beside_it() {
+        let told = "the activation refused:\n\n  there is no /run/current-system\nand more\n";
+        assert_eq!(
+            first_line(told),
+            "the activation refused: there is no /run/current-system"
+        );
+        assert_eq!(
+            first_line("suspended: a new disk\nand more"),
+            "suspended: a new disk"
+        );
+        assert_eq!(first_line("nothing follows:"), "nothing follows:");
+        assert_eq!(first_line(""), "");
     }
 }

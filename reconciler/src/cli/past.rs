@@ -28,6 +28,11 @@ pub struct HistoryArguments {
 
 /// Shows what happened.
 pub async fn run(loaded: &Loaded, arguments: HistoryArguments) -> Result<Exit, CliError> {
+    // Who asks for one host wants to know all; a fleet's history is read line by line.
+    let detail = match arguments.host {
+        Some(_) => output::shown,
+        None => output::first_line,
+    };
     let backend = Backend::find(&loaded.config).await?;
     let history = backend
         .history(&HistoryQuery {
@@ -63,7 +68,7 @@ pub async fn run(loaded: &Loaded, arguments: HistoryArguments) -> Result<Exit, C
                     .map(|revision| revision.short().to_owned()),
             ),
             text(entry.outcome.clone()),
-            output::first_line(&entry.detail),
+            detail(&entry.detail),
         ]);
     }
     output::print(&format!("{table}\n"))

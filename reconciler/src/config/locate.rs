@@ -43,8 +43,8 @@ impl LocateError {
 /// The configuration file: `cli` (from `--config`), else `$RECONCILE_CONFIG`, else `./reconcile.toml`, else
 /// `/etc/reconcile/reconcile.toml`.
 ///
-/// A file that is named must exist; there is no falling through to another. A file that exists and cannot be
-/// looked at is returned all the same: reading it says why.
+/// A file that is named must exist; there is no falling through to another. A file that cannot be looked at, as in
+/// a home that another user cannot enter, is returned only if there is no other: reading it says why.
 ///
 /// # Errors
 /// When there is no file; the message names what was tried.
@@ -74,7 +74,10 @@ fn locate_among(
             })
         };
     }
-    match places.iter().find(|place| is_there(place)) {
+    let to_be_seen = places
+        .iter()
+        .find(|place| is_there(place) && !is_hidden(place));
+    match to_be_seen.or_else(|| places.iter().rfind(|place| is_there(place))) {
         Some(place) => Ok(place.to_path_buf()),
         None => Err(LocateError::NoneFound {
             tried: places.iter().map(|place| place.to_path_buf()).collect(),
@@ -86,6 +89,11 @@ fn is_there(file: &Path) -> bool {
     !file
         .metadata()
         .is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
+}
+
+fn is_hidden(file: &Path) -> bool {
+    file.metadata()
+        .is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
 
 fn listed(places: &[PathBuf]) -> String {
@@ -129,6 +137,28 @@ mod tests {
             error.to_string().contains("missing") && error.to_string().contains("--config"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_folder_that_we_may_not_enter_hides_no_other_place() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let open = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(folder.path(), open).unwrap();
+        let (home, usual) = (folder.path().join("home"), folder.path().join("usual"));
+        std::fs::create_dir(&home).unwrap();
+        std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o000)).unwrap();
+        std::fs::write(&usual, "").unwrap();
+        let hidden = home.join("reconcile.toml");
+        // Of this thread only, as all of setfsuid(2): root would be let in.
+        let found = std::thread::spawn(move || {
+            nix::unistd::setfsuid(nix::unistd::Uid::from_raw(65_534));
+            let both = [hidden.as_path(), usual.as_path()];
+            let found = locate_among(None, &Environment::new(), &both);
+            let alone = locate_among(None, &Environment::new(), &[hidden.as_path()]);
+            (found == Ok(usual), alone == Ok(hidden))
+        });
+        assert_eq!(found.join().unwrap(), (true, true));
     }
 
     #[test]

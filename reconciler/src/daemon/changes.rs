@@ -128,7 +128,7 @@ fn reload(world: &Arc<World>, loaded: &Loaded) {
         }
     }
     ring_all(&before);
-    tracing::info!(changed = ?changed, "the changed config is taken up");
+    tracing::info!(changed_hosts = ?changed, "the changed config is taken up");
 }
 
 fn reload_secrets(world: &World, bell: Option<&Bell>) {
