@@ -11,7 +11,7 @@ use xtask::emulation::emulator;
 use xtask::flake::System;
 use xtask::fleet::Fleet;
 use xtask::forge::Forge;
-use xtask::process::run;
+use xtask::process::{run, undisturbed};
 use xtask::workspace::commit;
 
 /// How long anything may take that takes some seconds on an idle machine.
@@ -59,7 +59,7 @@ fn the_static_program_for_aarch64_checks_a_config_under_emulation() -> Result<()
     assert_static(&programs[0])?;
     let emulator = emulator()?;
     let emulated =
-        |arguments: &[&str]| run(Command::new(&emulator).arg(&programs[0]).args(arguments));
+        |arguments: &[&str]| run(undisturbed(&emulator).arg(&programs[0]).args(arguments));
     let version = emulated(&["--version"])?;
     assert_eq!(
         version.trim(),
