@@ -13,7 +13,7 @@ use xtask::fleet::Host;
 use xtask::process;
 use xtask::wait::wait_until;
 
-use crate::scene::{SOON, Scene, status_of, wait_for_log};
+use crate::scene::{SOON, Scene, never_built, status_of, wait_for_log};
 
 /// How long the builder of a slow build sleeps.
 const SLOW_BUILD: u32 = 20;
@@ -291,7 +291,9 @@ fn a_host_that_requires_signatures_takes_ours_without_sudo_once_it_has_our_key()
         .daemon
         .wait_for_metric("reconcile_config_reloads_total", &labels, SOON, taken_up)?;
 
-    let revision = scene.deploy("main", "signed")?;
+    // What lies on the host from an earlier run would not be copied, and so not be refused.
+    let systems = [(host.name.as_str(), never_built("signed")?)];
+    let revision = scene.repository.deploy("main", "Signed", &systems)?;
     let status = scene.wait_for_status(&host.name, "the copy to be refused", |status| {
         status["desired_revision"] == revision.as_str()
             && status["outcome"]["outcome"] == "copy_failed"
