@@ -56,6 +56,8 @@ pub mod service_manager;
 pub mod status;
 pub mod store_care;
 pub mod supersede;
+#[cfg(test)]
+mod testing;
 pub mod trust;
 pub mod window;
 pub mod world;

@@ -124,12 +124,10 @@ async fn is_wanted(pass: &Pass, wanted: &Desired) -> Result<bool, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use desired_state::{BranchState, Cause, Wish};
 
     use super::*;
-    use crate::world::World;
+    use crate::testing::world;
 
     #[test]
     fn endless_pushes_exhaust_the_patience_and_work_done_restores_it() {
@@ -148,12 +146,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn work_that_reads_the_state_is_not_stopped_by_looking_whether_it_is_still_wanted() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("reconcile.toml");
-        let text = "state_directory = \"state\"\n[hosts.cyt-pi]\n\
-                    [repositories.\"a/b\"]\nurl = \"file:///nowhere\"\n";
-        std::fs::write(&file, text).unwrap();
-        let loaded = crate::config::load(&file, &Default::default()).unwrap();
-        let world = World::open(Arc::clone(&loaded.config)).await.unwrap();
+        let world = world(folder.path(), "[hosts.cyt-pi]").await;
         let host: HostName = "cyt-pi".parse().unwrap();
         let pass = Pass::new(&world, &host, None).unwrap();
         let wish = Wish {

@@ -2,16 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use crate::copy::{TWO_MEGABYTES, as_root, nix_for, on, system};
-use crate::fleet::{Host, LIMIT};
+use crate::copy::{TWO_MEGABYTES, as_root, as_worker, leased, nix_for, on, system};
+use crate::fleet::Host;
 use crate::nix_world::{PATIENCE, World, built_by, built_for, flake, request};
 use deploy::{BuildError, BuildOn, Connection, MinFree, Sudo, is_valid_on};
 
 #[tokio::test]
 async fn a_host_builds_its_own_system_and_keeps_it() {
-    let host = Host::lease("spare");
-    let world = World::new();
-    let nix = nix_for(&world, &host);
+    let (host, world, nix) = leased("spare");
     let connection = as_root(&host).await;
     let (source, on_host) = system(
         &world,
@@ -55,14 +53,8 @@ async fn a_host_builds_its_own_system_and_keeps_it() {
 
 #[tokio::test]
 async fn a_user_with_sudo_builds_on_the_host_too() {
-    let host = Host::lease("lazyworkhorse");
-    let world = World::new();
-    let nix = nix_for(&world, &host);
-    let connection = host
-        .connections()
-        .reach(&host.as_worker(Sudo::Yes), LIMIT)
-        .await
-        .unwrap();
+    let (host, world, nix) = leased("lazyworkhorse");
+    let connection = as_worker(&host, Sudo::Yes).await;
     let (source, evaluated) = system(&world, &nix, &built_by("echo > $out")).await;
     let mut build = request(&source, &evaluated);
     build.on = BuildOn::Target;
@@ -72,9 +64,7 @@ async fn a_user_with_sudo_builds_on_the_host_too() {
 
 #[tokio::test]
 async fn a_dropped_build_on_the_host_ends_there() {
-    let host = Host::lease("spare");
-    let world = World::new();
-    let nix = nix_for(&world, &host);
+    let (host, world, nix) = leased("spare");
     let connection = as_root(&host).await;
     let (source, slow) = system(&world, &nix, &built_by("sh -c \"sleep 4321; :\"")).await;
     let mut build = request(&source, &slow);
@@ -89,9 +79,7 @@ async fn a_dropped_build_on_the_host_ends_there() {
 
 #[tokio::test]
 async fn a_builder_builds_and_the_result_comes_back() {
-    let host = Host::lease("spare");
-    let world = World::new();
-    let nix = nix_for(&world, &host);
+    let (host, world, nix) = leased("spare");
     // Only the builder can: there, a file says where it was built.
     let (source, remote) = system(&world, &nix, &built_by("cat /etc/hostname > $out")).await;
     let mut build = request(&source, &remote);

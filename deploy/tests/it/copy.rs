@@ -27,9 +27,24 @@ pub fn nix_for(world: &World, host: &Host) -> Nix {
     world.nix_with(settings)
 }
 
+/// A host of its own for a test, a folder with a flake, and Nix that reaches the host from there.
+pub fn leased(name: &str) -> (Host, World, Nix) {
+    let host = Host::lease(name);
+    let world = World::new();
+    let nix = nix_for(&world, &host);
+    (host, world, nix)
+}
+
 pub async fn as_root(host: &Host) -> Connection {
     host.connections()
         .reach(&host.as_root(), LIMIT)
+        .await
+        .unwrap()
+}
+
+pub async fn as_worker(host: &Host, sudo: Sudo) -> Connection {
+    host.connections()
+        .reach(&host.as_worker(sudo), LIMIT)
         .await
         .unwrap()
 }
@@ -43,9 +58,7 @@ pub const TWO_MEGABYTES: &str = "mkdir $out; head -c 2000000 /dev/urandom > $out
 
 #[tokio::test]
 async fn a_system_is_copied_once_and_the_second_time_is_one_question() {
-    let host = Host::lease("spare");
-    let world = World::new();
-    let nix = nix_for(&world, &host);
+    let (host, world, nix) = leased("spare");
     let connection = as_root(&host).await;
     for _ in 0..3 {
         let toplevel = built(&world, &nix, TWO_MEGABYTES).await;
@@ -73,9 +86,7 @@ async fn a_system_is_copied_once_and_the_second_time_is_one_question() {
 
 #[tokio::test]
 async fn what_does_not_fit_is_not_copied_and_only_what_the_host_lacks_counts() {
-    let host = Host::lease("spare");
-    let world = World::new();
-    let nix = nix_for(&world, &host);
+    let (host, world, nix) = leased("spare");
     let connection = as_root(&host).await;
     let full = MinFree::bytes(u64::MAX / 2);
     let toplevel = built(&world, &nix, TWO_MEGABYTES).await;
@@ -116,9 +127,7 @@ async fn what_does_not_fit_is_not_copied_and_only_what_the_host_lacks_counts() {
 
 #[tokio::test]
 async fn a_path_that_is_there_but_not_registered_is_copied() {
-    let host = Host::lease("spare");
-    let world = World::new();
-    let nix = nix_for(&world, &host);
+    let (host, world, nix) = leased("spare");
     let connection = as_root(&host).await;
     let toplevel = built(&world, &nix, "echo whole > $out").await;
     on(&host, &format!("echo half > {toplevel}"));
@@ -131,15 +140,9 @@ async fn a_path_that_is_there_but_not_registered_is_copied() {
 
 #[tokio::test]
 async fn a_user_with_sudo_copies_and_one_that_the_host_does_not_trust_is_told_the_mend() {
-    let host = Host::lease("lazyworkhorse");
-    let world = World::new();
-    let nix = nix_for(&world, &host);
+    let (host, world, nix) = leased("lazyworkhorse");
 
-    let connection = host
-        .connections()
-        .reach(&host.as_worker(Sudo::Yes), LIMIT)
-        .await
-        .unwrap();
+    let connection = as_worker(&host, Sudo::Yes).await;
     let toplevel = built(&world, &nix, TWO_MEGABYTES).await;
     nix.copy(&toplevel, &connection, MinFree::DEFAULT, PATIENCE)
         .await
@@ -147,11 +150,7 @@ async fn a_user_with_sudo_copies_and_one_that_the_host_does_not_trust_is_told_th
     assert!(is_valid_on(&connection, &toplevel).await.unwrap());
 
     let toplevel = built(&world, &nix, TWO_MEGABYTES).await;
-    let outsider = host
-        .connections()
-        .reach(&host.as_worker(Sudo::No), LIMIT)
-        .await
-        .unwrap();
+    let outsider = as_worker(&host, Sudo::No).await;
     let error = nix
         .copy(&toplevel, &outsider, MinFree::DEFAULT, PATIENCE)
         .await
@@ -182,14 +181,8 @@ async fn a_user_with_sudo_copies_and_one_that_the_host_does_not_trust_is_told_th
 
 #[tokio::test]
 async fn sudo_that_asks_for_a_password_is_named() {
-    let host = Host::lease("lazyworkhorse");
-    let world = World::new();
-    let nix = nix_for(&world, &host);
-    let connection = host
-        .connections()
-        .reach(&host.as_worker(Sudo::Yes), LIMIT)
-        .await
-        .unwrap();
+    let (host, world, nix) = leased("lazyworkhorse");
+    let connection = as_worker(&host, Sudo::Yes).await;
     let toplevel = built(&world, &nix, "echo > $out").await;
     // sudo itself goes on working for what asks whether the path is there.
     on(
@@ -207,9 +200,7 @@ async fn sudo_that_asks_for_a_password_is_named() {
 
 #[tokio::test]
 async fn a_full_disk_on_the_host_is_seen_before_the_copy_and_named_by_it() {
-    let host = Host::lease("spare");
-    let world = World::new();
-    let nix = nix_for(&world, &host);
+    let (host, world, nix) = leased("spare");
     let connection = as_root(&host).await;
     let toplevel = built(&world, &nix, TWO_MEGABYTES).await;
     on(
@@ -246,9 +237,7 @@ async fn a_full_disk_on_the_host_is_seen_before_the_copy_and_named_by_it() {
 
 #[tokio::test]
 async fn a_connection_that_breaks_during_the_copy_is_named_and_the_copy_goes_on_later() {
-    let host = Host::lease("spare");
-    let world = World::new();
-    let nix = nix_for(&world, &host);
+    let (host, world, nix) = leased("spare");
     let connection = as_root(&host).await;
     let toplevel = built(
         &world,
@@ -282,9 +271,7 @@ async fn a_connection_that_breaks_during_the_copy_is_named_and_the_copy_goes_on_
 
 #[tokio::test]
 async fn a_silent_host_ends_the_copy_at_its_time_limit() {
-    let host = Host::lease("spare");
-    let world = World::new();
-    let nix = nix_for(&world, &host);
+    let (host, world, nix) = leased("spare");
     let connection = as_root(&host).await;
     let toplevel = built(
         &world,

@@ -79,24 +79,20 @@ pub fn broke_off(outcome: &Outcome) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use deploy::{ActivationVerdict, SwitchLock};
+    use deploy::ActivationVerdict;
     use jiff::Timestamp;
 
     use super::*;
+    use crate::testing::{observation, toplevel};
 
-    const OLD: &str = "/nix/store/0c2wdbdjv3dsqnw5q1j9vkdkfg3gd7b8-old";
-    const NEW: &str = "/nix/store/0c2wdbdjv3dsqnw5q1j9vkdkfg3gd7b8-new";
-
-    /// How a deployment of NEW ended on a host that runs and would boot these, by its next boot.
+    /// How a deployment of `new` ended on a host that runs and would boot these, by its next boot.
     fn after_a_boot(action: Action, running: &str, profile: &str) -> &'static str {
         let deployment = Deployment {
             id: "20260101t000000z-00000000".into(),
             host: "cyt-pi".parse().unwrap(),
             revision: "a".repeat(40).parse().unwrap(),
-            toplevel: NEW.into(),
-            old_toplevel: OLD.into(),
+            toplevel: toplevel("new").to_string(),
+            old_toplevel: toplevel("old").to_string(),
             action: action.name().into(),
             boot_id: "before".into(),
             destination: "cyt-pi".into(),
@@ -111,22 +107,7 @@ mod tests {
             output_tail: String::new(),
             boot_id: "after".into(),
         };
-        let read_back = Observation {
-            running: running.parse().ok(),
-            booted: running.parse().ok(),
-            profile: profile.parse().ok(),
-            generation: None,
-            boot_id: "after".into(),
-            machine_id: String::new(),
-            platforms: Vec::new(),
-            system_state: "running".into(),
-            failed_units: Vec::new(),
-            unfinished_lists: false,
-            reboot_reasons: Vec::new(),
-            free_bytes: BTreeMap::new(),
-            switch_lock: SwitchLock::Free,
-            deployments: Vec::new(),
-        };
+        let read_back = observation(running, profile);
         outcome(&deployment, &report, &read_back).unwrap().label()
     }
 
@@ -134,10 +115,10 @@ mod tests {
     fn a_host_that_went_down_in_the_middle_is_there_only_if_it_came_back_on_the_new_system() {
         for action in [Action::Switch, Action::Boot] {
             for (running, profile, ended) in [
-                (NEW, NEW, "converged"),
-                (OLD, NEW, "activation_interrupted"),
-                (OLD, OLD, "activation_interrupted"),
-                (NEW, OLD, "activation_interrupted"),
+                ("new", "new", "converged"),
+                ("old", "new", "activation_interrupted"),
+                ("old", "old", "activation_interrupted"),
+                ("new", "old", "activation_interrupted"),
             ] {
                 let told = after_a_boot(action, running, profile);
                 assert_eq!(told, ended, "{action:?}: {running}, {profile}");

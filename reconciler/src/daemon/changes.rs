@@ -166,18 +166,15 @@ fn ring_all(setup: &Setup) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::world;
 
     #[tokio::test]
     async fn another_key_that_signs_is_a_reason_to_try_again_and_another_webhook_secret_is_none() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("reconcile.toml");
-        let text = "state_directory = \"state\"\n[hosts.cyt-pi]\n\
-                    [repositories.\"a/b\"]\nurl = \"file:///nowhere\"\n\
-                    [webhook]\nlisten = \"127.0.0.1:0\"\nsecret_files = [\"secret\"]\n\
-                    [store]\nsecret_key_file = \"store-key\"\n";
-        std::fs::write(&file, text).unwrap();
-        let loaded = crate::config::load(&file, &Default::default()).unwrap();
-        let world = World::open(Arc::clone(&loaded.config)).await.unwrap();
+        let tables = "[hosts.cyt-pi]\n\
+                      [webhook]\nlisten = \"127.0.0.1:0\"\nsecret_files = [\"secret\"]\n\
+                      [store]\nsecret_key_file = \"store-key\"";
+        let world = world(folder.path(), tables).await;
         for (changed, is_tried_again) in [("secret", false), ("store-key", true)] {
             let (sender, changes) = tokio::sync::mpsc::channel(1);
             let files = vec![folder.path().join(changed)];

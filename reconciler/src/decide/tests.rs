@@ -1,76 +1,15 @@
 //! What is decided, a case each.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use deploy::{SwitchLock, Transience};
-
+mod again;
 mod windows;
 
 use super::*;
-use crate::config::BackoffConfig;
-use crate::memory::{Jitter, Target};
-
-const BOOT: &str = "5f0c2a57-0000-4000-8000-000000000000";
-
-fn toplevel(name: &str) -> Toplevel {
-    format!("/nix/store/0c2wdbdjv3dsqnw5q1j9vkdkfg3gd7b8-{name}")
-        .parse()
-        .unwrap()
-}
-
-fn observation(running: &str, profile: &str) -> Observation {
-    Observation {
-        running: Some(toplevel(running)),
-        booted: None,
-        profile: Some(toplevel(profile)),
-        generation: None,
-        boot_id: BOOT.into(),
-        machine_id: String::new(),
-        platforms: Vec::new(),
-        system_state: "running".into(),
-        failed_units: Vec::new(),
-        unfinished_lists: false,
-        reboot_reasons: Vec::new(),
-        free_bytes: BTreeMap::new(),
-        switch_lock: SwitchLock::Free,
-        deployments: Vec::new(),
-    }
-}
+use crate::testing::{BOOT, observation, toplevel};
 
 fn now() -> Timestamp {
     Timestamp::from_second(1_000_000).unwrap()
-}
-
-fn after(outcome: &Outcome) -> Memory {
-    let backoff = BackoffConfig {
-        first: Duration::from_secs(10),
-        factor: 2.0,
-        max: Duration::from_secs(3600),
-        jitter: 0.0,
-    };
-    let mut memory = Memory::default();
-    memory.aim(&Target {
-        revision: "a".repeat(40).parse().unwrap(),
-        action: Action::Switch,
-    });
-    memory.conclude(outcome, &backoff, Jitter::NONE, now());
-    memory
-}
-
-fn failed() -> Outcome {
-    Outcome::ActivationFailed {
-        step: "test".into(),
-        code: Some(2),
-        detail: String::new(),
-    }
-}
-
-fn broken() -> Outcome {
-    Outcome::BuildFailed {
-        detail: "builder failed".into(),
-        transience: Transience::Permanent,
-    }
 }
 
 struct Case {
@@ -267,52 +206,6 @@ fn a_commit_that_is_not_trusted_is_not_deployed_whoever_insists_and_what_runs_al
 }
 
 #[test]
-fn a_system_for_another_platform_is_not_tried_again_and_one_that_does_not_fit_is() {
-    let wrong = Outcome::WrongPlatform {
-        system: "aarch64-linux".into(),
-        host: "x86_64-linux".into(),
-    };
-    let too_big = Outcome::NoSpace {
-        place: "/boot".into(),
-        needed: 3,
-        free: 2,
-        reserve: 1,
-    };
-    for (outcome, expected) in [(wrong, "settled"), (too_big, "backing_off")] {
-        let case = Case {
-            memory: after(&outcome),
-            ..Case::default()
-        };
-        check(&case, expected);
-    }
-}
-
-#[test]
-fn what_could_not_stay_is_kept_away_until_force_or_another_system() {
-    let quarantined = |toplevel_name: &str, insistence| Case {
-        memory: Memory {
-            quarantine: Some(crate::memory::Quarantine {
-                toplevel: toplevel(toplevel_name),
-                outcome: failed(),
-                since: now(),
-            }),
-            ..Memory::default()
-        },
-        insistence,
-        ..Case::default()
-    };
-    check(&quarantined("new", Insistence::None), "quarantined");
-    check(&quarantined("new", Insistence::Asked), "quarantined");
-    check(&quarantined("new", Insistence::Forced), "deploy");
-    check(&quarantined("other", Insistence::None), "deploy");
-    let dry = Case {
-        action: Action::DryActivate,
-        ..quarantined("new", Insistence::None)
-    };
-    check(&dry, "deploy");
-}
-
-#[test]
 fn a_commit_that_other_hosts_rolled_back_waits_for_a_person() {
     let case = |insistence| Case {
         braked_by: vec!["a".parse().unwrap(), "b".parse().unwrap()],
@@ -366,60 +259,4 @@ fn a_suspended_host_needs_force_and_is_still_seen_in_sync() {
         ..case(Insistence::None)
     };
     check(&in_sync, "up_to_date");
-}
-
-#[test]
-fn a_failed_attempt_backs_off_and_a_person_cuts_that_short() {
-    let case = |insistence| Case {
-        memory: after(&failed()),
-        insistence,
-        ..Case::default()
-    };
-    check(&case(Insistence::None), "backing_off");
-    check(&case(Insistence::Asked), "deploy");
-    let mut due = case(Insistence::None);
-    due.memory.next_attempt = Some(now());
-    check(&due, "deploy");
-}
-
-#[test]
-fn what_cannot_heal_by_itself_is_not_tried_again_without_force() {
-    let case = |insistence| Case {
-        memory: after(&broken()),
-        insistence,
-        ..Case::default()
-    };
-    check(&case(Insistence::None), "settled");
-    check(&case(Insistence::Asked), "settled");
-    check(&case(Insistence::Forced), "deploy");
-}
-
-#[test]
-fn a_degraded_host_is_in_sync_and_drift_from_it_is_corrected() {
-    let degraded = Outcome::Degraded { units: Vec::new() };
-    let case = |running: &str| Case {
-        observed: Ok(observation(running, running)),
-        memory: after(&degraded),
-        ..Case::default()
-    };
-    check(&case("new"), "up_to_date");
-    check(&case("other"), "deploy");
-}
-
-#[test]
-fn a_commit_that_failed_to_evaluate_is_not_evaluated_before_its_time() {
-    let passing = Outcome::EvaluationFailed {
-        detail: String::new(),
-        transience: Transience::Transient,
-    };
-    let memory = after(&passing);
-    assert!(!may_evaluate(&memory, Insistence::None, now()));
-    assert!(may_evaluate(&memory, Insistence::Asked, now()));
-    let due = memory.next_attempt.unwrap();
-    assert!(may_evaluate(&memory, Insistence::None, due));
-
-    let lasting = after(&broken());
-    let much_later = Timestamp::from_second(9_000_000).unwrap();
-    assert!(!may_evaluate(&lasting, Insistence::Asked, much_later));
-    assert!(may_evaluate(&lasting, Insistence::Forced, now()));
 }

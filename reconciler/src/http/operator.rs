@@ -78,16 +78,12 @@ fn plain(status: StatusCode, body: Vec<u8>) -> Response<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::world;
 
     #[tokio::test]
     async fn a_process_whose_loop_has_stalled_says_that_it_is_not_healthy() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("reconcile.toml");
-        let text = "state_directory = \"state\"\n[hosts.cyt-pi]\n\
-                    [repositories.\"a/b\"]\nurl = \"file:///nowhere\"\n";
-        std::fs::write(&file, text).unwrap();
-        let loaded = crate::config::load(&file, &Default::default()).unwrap();
-        let world = World::open(Arc::clone(&loaded.config)).await.unwrap();
+        let world = world(folder.path(), "[hosts.cyt-pi]").await;
         tokio::time::pause();
         assert_eq!(answer(&world, "/healthz").await.status(), StatusCode::OK);
         tokio::time::advance(Duration::from_secs(90)).await;

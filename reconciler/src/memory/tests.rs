@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::testing::{observation, toplevel};
 
 fn config() -> BackoffConfig {
     BackoffConfig {
@@ -16,25 +17,6 @@ fn failed() -> Outcome {
         step: "test".into(),
         code: Some(2),
         detail: "activate script failed".into(),
-    }
-}
-
-fn observation() -> Observation {
-    Observation {
-        running: None,
-        booted: None,
-        profile: None,
-        generation: None,
-        boot_id: String::new(),
-        machine_id: String::new(),
-        system_state: "running".into(),
-        failed_units: Vec::new(),
-        unfinished_lists: false,
-        reboot_reasons: Vec::new(),
-        free_bytes: std::collections::BTreeMap::new(),
-        platforms: Vec::new(),
-        switch_lock: deploy::SwitchLock::Free,
-        deployments: Vec::new(),
     }
 }
 
@@ -141,7 +123,7 @@ fn a_host_is_overdue_once_it_has_been_away_for_too_long_and_until_it_answers() {
     assert_eq!(overdue_since(7 * DAY - 1), None);
     assert_eq!(overdue_since(7 * DAY), Some(at(7 * DAY)));
     assert_eq!(overdue_since(9 * DAY), Some(at(7 * DAY)));
-    memory.note_observation(&observation(), at(10 * DAY));
+    memory.note_observation(&observation("old", "old"), at(10 * DAY));
     assert_eq!((memory.away_since, memory.overdue_since), (None, None));
     memory.note_absence("connection refused", week, at(10 * DAY + 60));
     assert_eq!(memory.away_since, Some(at(10 * DAY)));
@@ -201,10 +183,6 @@ fn the_newest_recorded_document_has_every_field() {
 
 #[test]
 fn a_half_installed_system_is_remembered_until_it_has_booted_or_another_is_installed() {
-    let toplevel = |name: &str| -> Option<Toplevel> {
-        let path = format!("/nix/store/0c2wdbdjv3dsqnw5q1j9vkdkfg3gd7b8-{name}");
-        path.parse().ok()
-    };
     for (booted, profile, is_remembered) in [
         ("old", "new", true),
         ("new", "new", false),
@@ -212,14 +190,12 @@ fn a_half_installed_system_is_remembered_until_it_has_booted_or_another_is_insta
         ("old", "another", false),
     ] {
         let mut memory = Memory {
-            half_installed: toplevel("new"),
+            half_installed: Some(toplevel("new")),
             ..Memory::default()
         };
         let observation = Observation {
-            running: toplevel(booted),
-            booted: toplevel(booted),
-            profile: toplevel(profile),
-            ..observation()
+            booted: Some(toplevel(booted)),
+            ..observation(booted, profile)
         };
         memory.note_observation(&observation, Timestamp::UNIX_EPOCH);
         let remembered = memory.half_installed.is_some();

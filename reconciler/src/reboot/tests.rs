@@ -1,21 +1,14 @@
 //! What is decided about reboots, a case each.
 
-use std::collections::BTreeMap;
-
 use deploy::RebootReason;
 
 mod progress;
 
 use super::*;
+use crate::testing::{self, toplevel};
 
 const OLD_BOOT: &str = "5f0c2a57-0000-4000-8000-000000000000";
 const NEW_BOOT: &str = "5f0c2a57-0000-4000-8000-000000000001";
-
-fn toplevel(name: &str) -> Toplevel {
-    format!("/nix/store/0c2wdbdjv3dsqnw5q1j9vkdkfg3gd7b8-{name}")
-        .parse()
-        .unwrap()
-}
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()

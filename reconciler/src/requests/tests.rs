@@ -5,16 +5,12 @@ use desired_state::HistoryEntry;
 use super::*;
 use crate::api::{Follow, Then};
 use crate::decide::Insistence;
+use crate::testing::world;
 
 /// A world of two hosts that have been on another commit before, and a way back for both of them.
 async fn before_a_rollback(folder: &std::path::Path) -> (Arc<World>, ReconcileRequest) {
-    let file = folder.join("reconcile.toml");
-    let text = "state_directory = \"state\"\n[hosts.cyt-pi]\n[hosts.spare]\n\
-                [repositories.\"a/b\"]\nurl = \"file:///nowhere\"\n";
-    std::fs::write(&file, text).unwrap();
-    let loaded = crate::config::load(&file, &Default::default()).unwrap();
-    let world = World::open(Arc::clone(&loaded.config)).await.unwrap();
-    let hosts: Vec<HostName> = loaded.config.hosts.keys().cloned().collect();
+    let world = world(folder, "[hosts.cyt-pi]\n[hosts.spare]").await;
+    let hosts: Vec<HostName> = world.setup().config.hosts.keys().cloned().collect();
     for host in &hosts {
         let mut proof = HistoryEntry::new(clock::now(), "deployment");
         proof.host = Some(host.clone());

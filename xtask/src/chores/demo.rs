@@ -52,10 +52,7 @@ pub fn demo(afterwards: Afterwards) -> Result<()> {
          the first time their file system is made …",
     );
     let fleet = Fleet::boot(&HOSTS)?;
-    let hosts: Vec<&Host> = HOSTS
-        .iter()
-        .map(|name| fleet.host(name))
-        .collect::<Result<_>>()?;
+    let hosts = fleet.hosts(&HOSTS)?;
     let forge = Forge::start()?;
     let repository = forge.create("infra-team/infra")?;
     let mut daemon = Daemon::prepare(&forge, &repository, &hosts)?;

@@ -213,6 +213,11 @@ impl Fleet {
             .with_context(|| format!("this fleet has no host {name}"))
     }
 
+    /// As [`Fleet::host`], several.
+    pub fn hosts(&self, names: &[&str]) -> Result<Vec<&Host>> {
+        names.iter().map(|name| self.host(name)).collect()
+    }
+
     /// Takes hosts for one test and resets them, all at once; see [`Host::lease`]. Taken in the order of their names, so that two tests never wait for one another for ever.
     ///
     /// # Errors

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-use crate::scene::{SOON, Scene, history, never_built, status_of, wait_until_clean};
+use crate::scene::{
+    SOON, Scene, history, never_built, status_of, wait_for_activation, wait_until_clean,
+};
 use crate::settled::start;
 use anyhow::{Context, Result, ensure};
 use xtask::daemon::Daemon;
@@ -44,13 +46,6 @@ fn wait_for_child(daemon: &Daemon, words: &str) -> Result<()> {
     wait_until(words, SOON, || descendants(pid), runs)
         .map(drop)
         .with_context(|| daemon.last_words())
-}
-
-/// Waits until a system is being activated.
-fn wait_for_activation(host: &Host, toplevel: &str) -> Result<()> {
-    let begun = |count: &usize| *count == 1;
-    let look = || Ok(count_begun(&host.activations()?, "test", toplevel));
-    wait_until("an activation to begin", SOON, look, begun).map(drop)
 }
 
 /// Waits until the host itself has done what it can with a system, whoever watches: from then on it waits for a login.

@@ -15,13 +15,6 @@ use xtask::fleet::Host;
 
 use crate::scene::{Scene, history, status_of};
 
-/// Waits until the last attempt for what is wanted of a host ended so; gives its status.
-fn wait_for_outcome(scene: &Scene, host: &str, revision: &str, outcome: &str) -> Result<Value> {
-    scene.wait_for_status(host, outcome, |status| {
-        status["outcome"]["outcome"] == outcome && status["desired_revision"] == revision
-    })
-}
-
 /// The attempts to bring a commit to a host, the oldest first.
 fn attempts(daemon: &Daemon, host: &str, revision: &str) -> Result<Vec<Value>> {
     let mut entries = history(daemon, host, "deployment")?;
@@ -44,15 +37,6 @@ fn gauge(daemon: &Daemon, name: &str, host: &str) -> Result<f64> {
     let metrics = daemon.metrics()?;
     let value = metrics.value(&format!("reconcile_host_{name}"), &[("host", host)]);
     value.ok_or_else(|| anyhow::anyhow!("no {name} of {host}"))
-}
-
-/// What runs on a host, what its profile says, and what a reboot would run.
-fn places(host: &Host) -> Result<[String; 3]> {
-    Ok([
-        host.running_toplevel()?,
-        host.profile_toplevel()?,
-        host.boot_default()?,
-    ])
 }
 
 /// Runs `reconcile`, which has to end with this code; gives what it said.

@@ -19,7 +19,7 @@ use xtask::daemon::Config;
 use xtask::fleet::{Host, count_begun};
 use xtask::wait::wait_until;
 
-use crate::scene::{SOON, Scene, history, status_of, wait_until_clean};
+use crate::scene::{SOON, Scene, history, places, status_of, wait_until_clean};
 
 /// How long hosts wait for an acknowledgement here: long beside a login, short for a test.
 const WAIT: Duration = Duration::from_secs(8);
@@ -36,15 +36,6 @@ fn patient(config: &mut Config) {
     config.proof = "timeout = \"40s\"".to_owned();
 }
 
-/// What runs on a host, what its profile says, and what a reboot would run.
-fn places(host: &Host) -> Result<[String; 3]> {
-    Ok([
-        host.running_toplevel()?,
-        host.profile_toplevel()?,
-        host.boot_default()?,
-    ])
-}
-
 /// How the deployments of a commit to a host ended, the oldest first.
 fn outcomes(scene: &Scene, host: &str, revision: &str) -> Result<Vec<String>> {
     let mut entries = history(&scene.daemon, host, "deployment")?;
@@ -52,13 +43,6 @@ fn outcomes(scene: &Scene, host: &str, revision: &str) -> Result<Vec<String>> {
     entries.reverse();
     let outcome = |entry: &Value| entry["outcome"].as_str().unwrap_or_default().to_owned();
     Ok(entries.iter().map(outcome).collect())
-}
-
-/// Waits until the last attempt for what is wanted of a host ended so; gives its status.
-fn wait_for_outcome(scene: &Scene, host: &str, revision: &str, outcome: &str) -> Result<Value> {
-    scene.wait_for_status(host, outcome, |status| {
-        status["outcome"]["outcome"] == outcome && status["desired_revision"] == revision
-    })
 }
 
 /// Asserts that a host is wholly on its old system, reachable, in quarantine, and left alone there.
@@ -70,7 +54,7 @@ fn assert_back(
     reason: &str,
 ) -> Result<()> {
     let name = host.name.as_str();
-    let status = wait_for_outcome(scene, name, revision, "rolled_back")?;
+    let status = scene.wait_for_outcome(name, revision, "rolled_back")?;
     assert_eq!(
         status["outcome"]["reason"]["reason"], reason,
         "{name}: {status:#}"
@@ -105,13 +89,6 @@ fn assert_back(
 fn wait_for_awaiting(host: &Host) -> Result<()> {
     let look = || host.console("ls /run/reconcile/*/awaiting 2>/dev/null || true");
     wait_until("a host that waits", SOON, look, |seen| !seen.is_empty())?;
-    Ok(())
-}
-
-/// Waits until a host has begun to activate a system.
-fn wait_for_activation(host: &Host, toplevel: &str) -> Result<()> {
-    let begun = || Ok(count_begun(&host.activations()?, "test", toplevel));
-    wait_until("an activation", SOON, begun, |count| *count > 0)?;
     Ok(())
 }
 

@@ -29,13 +29,6 @@ fn another_kernel(version: &str) -> System {
     }
 }
 
-/// Waits until the last attempt for what is wanted of a host ended so; gives its status.
-fn wait_for_outcome(scene: &Scene, host: &str, revision: &str, outcome: &str) -> Result<Value> {
-    scene.wait_for_status(host, outcome, |status| {
-        status["outcome"]["outcome"] == outcome && status["desired_revision"] == revision
-    })
-}
-
 /// The host's reboots in the history, the oldest first.
 fn reboots(scene: &Scene, host: &str) -> Result<Vec<Value>> {
     let mut entries = history(&scene.daemon, host, "reboot")?;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use xtask::daemon::{Config, Daemon};
 use xtask::flake::System;
-use xtask::fleet::{Fleet, Host, Lease};
+use xtask::fleet::{Fleet, Host, Lease, count_begun};
 use xtask::forge::{Delivery, Event, Forge, Repository};
 use xtask::wait::wait_until;
 
@@ -99,6 +99,29 @@ impl Scene {
         self.repository.deploy(branch, version, &systems)
     }
 
+    /// Pushes a commit that gives each host of the scene a system of its own, in the scene's order.
+    pub fn deploy_each<'a>(
+        &self,
+        message: &str,
+        systems: impl IntoIterator<Item = &'a System>,
+    ) -> Result<String> {
+        let systems: Vec<_> = self
+            .hosts
+            .iter()
+            .zip(systems)
+            .map(|(host, system)| (host.name.as_str(), system.clone()))
+            .collect();
+        self.repository.deploy("main", message, &systems)
+    }
+
+    /// What every host of the scene runs, in the scene's order.
+    pub fn running_toplevels(&self) -> Result<Vec<String>> {
+        self.hosts
+            .iter()
+            .map(|host| host.running_toplevel())
+            .collect()
+    }
+
     /// Waits until a host runs what a commit gives it, and then looks as a person would: by ssh, without the product.
     pub fn wait_for_revision(&self, host: &Host, revision: &str) -> Result<()> {
         let toplevel = self.repository.toplevel(&host.name, revision)?;
@@ -129,6 +152,13 @@ impl Scene {
             .with_context(|| self.daemon.last_words())
     }
 
+    /// Waits until the last attempt for what is wanted of a host ended so; gives its status.
+    pub fn wait_for_outcome(&self, host: &str, revision: &str, outcome: &str) -> Result<Value> {
+        self.wait_for_status(host, outcome, |status| {
+            status["outcome"]["outcome"] == outcome && status["desired_revision"] == revision
+        })
+    }
+
     /// Waits until the daemon has looked at a host twice more: whatever it wants to do there, it has begun by then.
     pub fn wait_for_two_looks(&self, host: &str) -> Result<()> {
         for _ in 0..2 {
@@ -154,6 +184,21 @@ pub fn running(host: &Host) -> Result<String> {
         .ssh("readlink -f /run/current-system")?
         .trim()
         .to_owned())
+}
+
+/// What runs on a host, what its profile says, and what a reboot would run.
+pub fn places(host: &Host) -> Result<[String; 3]> {
+    Ok([
+        host.running_toplevel()?,
+        host.profile_toplevel()?,
+        host.boot_default()?,
+    ])
+}
+
+/// Waits until a host has begun to activate a system.
+pub fn wait_for_activation(host: &Host, toplevel: &str) -> Result<()> {
+    let begun = || Ok(count_begun(&host.activations()?, "test", toplevel));
+    wait_until("an activation to begin", SOON, begun, |count| *count > 0).map(drop)
 }
 
 /// One host of `reconcile status --json`.

@@ -1,5 +1,6 @@
 //! Windows and freezes.
 
+use super::again::{after, failed};
 use super::*;
 
 fn closed() -> Openness {

@@ -4,20 +4,12 @@ use super::*;
 
 fn seen(boot_id: &str, booted: &str, state: &str) -> Observation {
     Observation {
-        running: Some(toplevel(booted)),
         booted: Some(toplevel(booted)),
-        profile: Some(toplevel("wanted")),
         generation: Some(42),
         boot_id: boot_id.into(),
-        machine_id: String::new(),
-        platforms: Vec::new(),
         system_state: state.into(),
         failed_units: vec!["old.service".into()],
-        unfinished_lists: false,
-        reboot_reasons: Vec::new(),
-        free_bytes: BTreeMap::new(),
-        switch_lock: SwitchLock::Free,
-        deployments: Vec::new(),
+        ..testing::observation(booted, "wanted")
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::daemon::Daemon;
 use crate::flake::System;
-use crate::fleet::{Fleet, Host};
+use crate::fleet::Fleet;
 use crate::forge::Forge;
 
 /// Hosts in sync.
@@ -61,10 +61,7 @@ impl Idle {
 /// Measures a daemon with the default interval.
 pub fn measure() -> Result<Idle> {
     let fleet = Fleet::boot(&HOSTS)?;
-    let hosts: Vec<&Host> = HOSTS
-        .iter()
-        .map(|name| fleet.host(name))
-        .collect::<Result<_>>()?;
+    let hosts = fleet.hosts(&HOSTS)?;
     let forge = Forge::start()?;
     let repository = forge.create("infra-team/infra")?;
     let mut daemon = Daemon::prepare(&forge, &repository, &hosts)?;

@@ -65,10 +65,7 @@ impl Push {
 /// Measures both, in turn.
 pub fn measure() -> Result<Push> {
     let fleet = Fleet::boot(&HOSTS)?;
-    let hosts: Vec<&Host> = HOSTS
-        .iter()
-        .map(|name| fleet.host(name))
-        .collect::<Result<_>>()?;
+    let hosts = fleet.hosts(&HOSTS)?;
     let forge = Forge::start()?;
     let repository = forge.create("infra-team/infra")?;
     let mut daemon = Daemon::prepare(&forge, &repository, &hosts)?;

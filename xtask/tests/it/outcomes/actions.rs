@@ -4,8 +4,8 @@ use anyhow::Result;
 use xtask::flake::System;
 use xtask::fleet::count_begun;
 
-use super::{assert_told, attempts, ends_with, places, wait_for_outcome};
-use crate::scene::{Scene, status_of};
+use super::{assert_told, attempts, ends_with};
+use crate::scene::{Scene, places, status_of};
 use crate::settled::{start_with, wait_until_in_sync};
 
 /// Whether the controller keeps what it built of a commit for a host.
@@ -81,7 +81,7 @@ fn a_host_whose_action_is_build_or_dry_activate_is_only_built_or_rehearsed_once_
     }
     let revision = scene.deploy("main", "2")?;
     for ((name, outcome), host) in wanted.into_iter().zip(&scene.hosts) {
-        wait_for_outcome(&scene, name, &revision, outcome)?;
+        scene.wait_for_outcome(name, &revision, outcome)?;
         scene.wait_for_two_looks(name)?;
         assert_told(&scene, name, &revision, outcome)?;
         assert_eq!(attempts(&scene.daemon, name, &revision)?.len(), 1);
@@ -107,10 +107,10 @@ fn a_host_that_is_off_and_was_to_build_its_system_is_not_to_blame_and_builds_it_
     scene.wait_for_status("cyt-pi", "its action", |status| status["action"] == "build")?;
     scene.hosts[0].console("iptables -I INPUT -i eth0 -j DROP")?;
     let revision = scene.deploy("main", "2")?;
-    let status = wait_for_outcome(&scene, "cyt-pi", &revision, "unreachable")?;
+    let status = scene.wait_for_outcome("cyt-pi", &revision, "unreachable")?;
     assert!(!status["next_attempt"].is_null(), "{status:#}");
     scene.hosts[0].console("iptables -D INPUT -i eth0 -j DROP")?;
-    wait_for_outcome(&scene, "cyt-pi", &revision, "built")?;
+    scene.wait_for_outcome("cyt-pi", &revision, "built")?;
     Ok(())
 }
 

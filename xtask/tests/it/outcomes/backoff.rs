@@ -8,7 +8,7 @@ use xtask::daemon::Daemon;
 use xtask::flake::{Exit, System};
 use xtask::wait::wait_until;
 
-use super::{assert_told, attempts, ends_with, gauge, wait_for_outcome};
+use super::{assert_told, attempts, ends_with, gauge};
 use crate::scene::{SOON, Scene, history, looks, status_of, wait_for_looks};
 use crate::settled::{INTERVAL, start_with, wait_until_in_sync};
 
@@ -128,7 +128,7 @@ fn a_host_whose_next_attempt_is_due_while_it_is_suspended_is_looked_at_once_an_i
     let revision = scene
         .repository
         .deploy("main", "Fails", &[("spare", failing)])?;
-    wait_for_outcome(&scene, "spare", &revision, "activation_refused")?;
+    scene.wait_for_outcome("spare", &revision, "activation_refused")?;
     let why = ["suspend", "--host", "spare", "--why", "being repaired"];
     ends_with(&scene.daemon, 0, &why)?;
     let count = history(&scene.daemon, "spare", "deployment")?.len();

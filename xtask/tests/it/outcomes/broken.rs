@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use anyhow::Result;
 use xtask::flake::{Source, System};
 
-use super::{assert_told, attempts, ends_with, wait_for_outcome};
+use super::{assert_told, attempts, ends_with};
 use crate::scene::{Scene, status_of};
 use crate::settled::{start, wait_until_in_sync};
 
@@ -43,7 +43,7 @@ fn what_does_not_evaluate_or_build_breaks_one_host_and_is_not_tried_again() -> R
     ];
     for (outcome, source) in cases {
         let revision = push_broken(&scene, outcome, source)?;
-        let status = wait_for_outcome(&scene, "spare", &revision, outcome)?;
+        let status = scene.wait_for_outcome("spare", &revision, outcome)?;
         assert_eq!(status["outcome"]["transience"], "permanent");
         assert!(status["next_attempt"].is_null());
         wait_until_in_sync(&scene, "cyt-pi", &revision)?;
@@ -119,7 +119,7 @@ fn an_input_that_cannot_be_fetched_is_tried_again_until_it_can() -> Result<()> {
     let revision = repository.commit("With an input")?;
     repository.push("main")?;
 
-    let status = wait_for_outcome(&scene, "spare", &revision, "evaluation_failed")?;
+    let status = scene.wait_for_outcome("spare", &revision, "evaluation_failed")?;
     assert_eq!(status["outcome"]["transience"], "transient", "{status:#}");
     assert_told(&scene, "spare", &revision, "evaluation_failed")?;
     let listener = TcpListener::bind(("127.0.0.1", port))?;

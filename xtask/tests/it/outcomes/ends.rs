@@ -6,7 +6,7 @@ use anyhow::Result;
 use xtask::flake::{Exit, Marker, System};
 use xtask::fleet::count_begun;
 
-use super::{assert_told, attempts, counted, ends_with, gauge, wait_for_outcome};
+use super::{assert_told, attempts, counted, ends_with, gauge};
 use crate::scene::{says, status_of};
 use crate::settled::{start, start_with, wait_until_in_sync};
 
@@ -27,7 +27,7 @@ fn a_system_with_failed_units_is_degraded_in_sync_and_not_tried_again() -> Resul
     let revision = scene.repository.deploy("main", "Degraded", &systems)?;
     for host in &scene.hosts {
         let name = host.name.as_str();
-        wait_for_outcome(&scene, name, &revision, "degraded")?;
+        scene.wait_for_outcome(name, &revision, "degraded")?;
         wait_until_in_sync(&scene, name, &revision)?;
         scene.wait_for_two_looks(name)?;
         let toplevel = scene.repository.toplevel(name, &revision)?;
@@ -62,7 +62,7 @@ fn a_system_that_only_a_reboot_reaches_changes_nothing_and_is_not_tried_again() 
     let revision = scene.repository.deploy("main", "Reboot", &systems)?;
     let toplevel = scene.repository.toplevel("cyt-pi", &revision)?;
     wait_until_in_sync(&scene, "spare", &revision)?;
-    let status = wait_for_outcome(&scene, "cyt-pi", &revision, "reboot_required")?;
+    let status = scene.wait_for_outcome("cyt-pi", &revision, "reboot_required")?;
     assert_eq!(status["drift"], "drifted");
     assert!(status["next_attempt"].is_null());
     scene.wait_for_two_looks("cyt-pi")?;
@@ -104,7 +104,7 @@ fn a_host_that_another_switch_holds_is_locked_by_name_and_tried_again() -> Resul
          /usr/bin/flock /run/nixos/switch-to-configuration.lock /usr/bin/sleep infinity",
     )?;
     let revision = scene.deploy("main", "2")?;
-    let status = wait_for_outcome(&scene, "spare", &revision, "locked")?;
+    let status = scene.wait_for_outcome("spare", &revision, "locked")?;
     let by = status["outcome"]["by"].to_string();
     assert!(by.contains("nixos-rebuild-by-hand"), "{by}");
     scene.wait_for_status("spare", "a second try", |_| {

@@ -1,22 +1,19 @@
 //! What is looked at before a host is touched: its platform, and whether there is room.
 
 use anyhow::Result;
+use serde_json::Value;
 use xtask::flake::System;
 use xtask::wait::wait_until;
 
-use super::{assert_told, attempts, ends_with, has, places, wait_for_outcome};
-use crate::scene::{SOON, never_built};
+use super::{assert_told, attempts, ends_with, has};
+use crate::scene::{SOON, Scene, never_built, places};
 use crate::settled::{start, start_with, wait_until_in_sync};
 
 /// A platform that no machine of the test bed is.
 const ELSEWHERE: &str = "riscv64-linux";
 
-#[test]
-fn a_system_cross_built_for_another_platform_is_refused_before_it_is_copied_and_not_tried_again()
--> Result<()> {
-    let scene = start(&["spare"])?;
-    let host = scene.host();
-    let before = places(host)?;
+/// Pushes a system for that platform, and waits until it is refused: its commit, and the host's status.
+fn refused_as_foreign(scene: &Scene) -> Result<(String, Value)> {
     let foreign = System {
         platform: ELSEWHERE.to_owned(),
         ..never_built("foreign")?
@@ -24,7 +21,17 @@ fn a_system_cross_built_for_another_platform_is_refused_before_it_is_copied_and_
     let revision = scene
         .repository
         .deploy("main", "Foreign", &[("spare", foreign)])?;
-    let status = wait_for_outcome(&scene, "spare", &revision, "wrong_platform")?;
+    let status = scene.wait_for_outcome("spare", &revision, "wrong_platform")?;
+    Ok((revision, status))
+}
+
+#[test]
+fn a_system_cross_built_for_another_platform_is_refused_before_it_is_copied_and_not_tried_again()
+-> Result<()> {
+    let scene = start(&["spare"])?;
+    let host = scene.host();
+    let before = places(host)?;
+    let (revision, status) = refused_as_foreign(&scene)?;
     let own = format!("{}-linux", std::env::consts::ARCH);
     assert_eq!(status["outcome"]["system"], ELSEWHERE);
     assert_eq!(status["outcome"]["host"], own.as_str());
@@ -50,14 +57,7 @@ fn a_system_that_its_host_built_for_another_platform_is_refused_there() -> Resul
         *config.host("spare") += "\nbuild_on = \"target\"";
     })?;
     let before = places(scene.host())?;
-    let foreign = System {
-        platform: ELSEWHERE.to_owned(),
-        ..never_built("foreign")?
-    };
-    let revision = scene
-        .repository
-        .deploy("main", "Foreign", &[("spare", foreign)])?;
-    let status = wait_for_outcome(&scene, "spare", &revision, "wrong_platform")?;
+    let (revision, status) = refused_as_foreign(&scene)?;
     assert_eq!(status["outcome"]["system"], ELSEWHERE);
     assert!(status["next_attempt"].is_null(), "{status:#}");
     assert_eq!(places(scene.host())?, before);
@@ -85,7 +85,7 @@ fn a_system_that_does_not_fit_is_not_copied_and_is_tried_again_until_it_fits() -
     let revision = scene
         .repository
         .deploy("main", "Big", &[("spare", system)])?;
-    let status = wait_for_outcome(&scene, "spare", &revision, "no_space")?;
+    let status = scene.wait_for_outcome("spare", &revision, "no_space")?;
     let figure = |name: &str| status["outcome"][name].as_u64().unwrap_or_default();
     assert_eq!(status["outcome"]["place"], "/nix/store");
     assert!(figure("needed") > 2 * 1024 * 1024, "{status:#}");
@@ -123,7 +123,7 @@ fn a_kernel_that_does_not_fit_on_boot_is_refused_until_there_is_room() -> Result
     let revision = scene
         .repository
         .deploy("main", "Kernel", &[("spare", newer)])?;
-    let status = wait_for_outcome(&scene, "spare", &revision, "no_space")?;
+    let status = scene.wait_for_outcome("spare", &revision, "no_space")?;
     assert_eq!(status["outcome"]["place"], "/boot");
     assert!(!status["next_attempt"].is_null(), "{status:#}");
     let said = ends_with(&scene.daemon, 3, &["--host", "spare"])?;

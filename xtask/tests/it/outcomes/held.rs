@@ -5,8 +5,8 @@ use xtask::flake::{Hang, System};
 use xtask::fleet::count_begun;
 use xtask::wait::wait_until;
 
-use super::{ends_with, gauge, has, places};
-use crate::scene::{SOON, Scene, history, never_built, says, status_of, wait_for_log};
+use super::{ends_with, gauge, has};
+use crate::scene::{SOON, Scene, history, never_built, places, says, status_of, wait_for_log};
 use crate::settled::{start, start_with, wait_until_in_sync};
 
 #[test]

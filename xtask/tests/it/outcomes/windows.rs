@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 use xtask::wait::wait_until;
 
-use super::{attempts, ends_with, places};
-use crate::scene::{SOON, Scene, history, says, status_of};
+use super::{attempts, ends_with};
+use crate::scene::{SOON, Scene, history, places, says, status_of};
 use crate::settled::{start, wait_until_in_sync};
 
 const HOST: &str = "spare";

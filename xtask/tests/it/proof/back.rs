@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result};
 
-use super::{places, quick};
-use crate::scene::{Scene, status_of, wait_until_clean};
+use super::quick;
+use crate::scene::{Scene, places, status_of, wait_until_clean};
 use crate::settled::{start_with, wait_until_in_sync};
 
 fn rollback(scene: &Scene, arguments: &[&str]) -> Result<(Option<i32>, String)> {

@@ -6,8 +6,8 @@ use xtask::flake::{Cut, System};
 use xtask::fleet::{Host, count_begun};
 use xtask::wait::wait_until;
 
-use super::{outcomes, patient, places, wait_for_awaiting};
-use crate::scene::{SOON, Scene, never_built, wait_until_clean};
+use super::{outcomes, patient, wait_for_awaiting};
+use crate::scene::{SOON, Scene, never_built, places, wait_until_clean};
 use crate::settled::{start_with, wait_until_in_sync};
 
 /// Where each host is met: while units stop, while they start, with an sshd that is restarted, and while it waits.

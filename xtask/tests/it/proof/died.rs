@@ -4,10 +4,8 @@ use anyhow::Result;
 use xtask::flake::System;
 use xtask::wait::wait_until;
 
-use super::{
-    WAIT, assert_back, outcomes, patient, places, quick, wait_for_activation, wait_for_awaiting,
-};
-use crate::scene::{SOON, never_built, wait_until_clean};
+use super::{WAIT, assert_back, outcomes, patient, quick, wait_for_awaiting};
+use crate::scene::{SOON, never_built, places, wait_for_activation, wait_until_clean};
 use crate::settled::{start_with, wait_until_in_sync};
 
 /// Long enough to be seen in the middle of.
@@ -21,11 +19,7 @@ fn slow(version: &str) -> Result<System> {
 #[test]
 fn a_supervisor_that_is_killed_while_it_activates_takes_the_system_back() -> Result<()> {
     let scene = start_with(&["spare", "uConsole", "cyt-pi"], quick)?;
-    let first: Vec<_> = scene
-        .hosts
-        .iter()
-        .map(|host| host.running_toplevel())
-        .collect::<Result<_>>()?;
+    let first = scene.running_toplevels()?;
     let systems = ["spare", "uConsole", "cyt-pi"].map(|name| (name, slow("killed")));
     let systems: Vec<_> = systems
         .into_iter()

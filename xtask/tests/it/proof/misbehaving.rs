@@ -3,25 +3,16 @@
 use anyhow::Result;
 use xtask::flake::{Cut, Exit, Hang, Marker, System};
 
-use super::{assert_back, places, quick};
-use crate::scene::{Scene, never_built, wait_until_clean};
+use super::{assert_back, quick};
+use crate::scene::{Scene, never_built, places, wait_until_clean};
 use crate::settled::{start_with, wait_until_in_sync};
 
 const ALL: [&str; 4] = ["spare", "uConsole", "cyt-pi", "lazyworkhorse"];
 
 /// Gives each host a system of its own, and expects each to go back for its reason; then a good commit deploys.
 fn all_go_back(scene: &Scene, systems: [(System, &str); 4]) -> Result<()> {
-    let first: Vec<_> = scene
-        .hosts
-        .iter()
-        .map(|host| host.running_toplevel())
-        .collect::<Result<_>>()?;
-    let pairs: Vec<_> = ALL
-        .iter()
-        .zip(&systems)
-        .map(|(name, (system, _))| (*name, system.clone()))
-        .collect();
-    let bad = scene.repository.deploy("main", "Bad", &pairs)?;
+    let first = scene.running_toplevels()?;
+    let bad = scene.deploy_each("Bad", systems.iter().map(|(system, _)| system))?;
     for ((host, first), (_, reason)) in scene.hosts.iter().zip(&first).zip(&systems) {
         assert_back(scene, host, first, &bad, reason)?;
     }
@@ -148,11 +139,7 @@ fn a_system_whose_probe_fails_or_that_loses_its_address_is_rolled_back() -> Resu
         cut: Some(Cut::Address),
         ..never_built("loses-its-address")?
     };
-    let first: Vec<_> = scene
-        .hosts
-        .iter()
-        .map(|host| host.running_toplevel())
-        .collect::<Result<_>>()?;
+    let first = scene.running_toplevels()?;
     let systems = [
         ("spare", never_built("probe-fails")?),
         ("uConsole", cut),
@@ -170,7 +157,7 @@ fn a_system_whose_probe_fails_or_that_loses_its_address_is_rolled_back() -> Resu
         "not_acknowledged",
     )?;
     // One that is to be kept is, and says so.
-    let status = super::wait_for_outcome(&scene, "cyt-pi", &revision, "degraded")?;
+    let status = scene.wait_for_outcome("cyt-pi", &revision, "degraded")?;
     assert_eq!(status["drift"], "in_sync", "{status:#}");
     assert_back(&scene, &scene.hosts[3], &first[3], &revision, "probe")
 }

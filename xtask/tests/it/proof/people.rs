@@ -5,11 +5,8 @@ use xtask::flake::{Marker, System};
 use xtask::fleet::Host;
 use xtask::wait::wait_until;
 
-use super::{
-    assert_back, outcomes, patient, places, quick, wait_for_activation, wait_for_awaiting,
-    wait_for_outcome,
-};
-use crate::scene::{SOON, Scene, history, never_built};
+use super::{assert_back, outcomes, patient, quick, wait_for_awaiting};
+use crate::scene::{SOON, Scene, history, never_built, places, wait_for_activation};
 use crate::settled::{start_with, wait_until_in_sync};
 
 /// A system that fails a unit.
@@ -61,7 +58,7 @@ fn a_quarantined_system_stays_away_until_a_person_forces_it_or_the_config_change
         .proof
         .push_str("\non_degraded = \"keep\"");
     scene.daemon.rewrite_config()?;
-    wait_for_outcome(&scene, "spare", &same, "degraded")?;
+    scene.wait_for_outcome("spare", &same, "degraded")?;
     wait_until_in_sync(&scene, "spare", &same)
 }
 

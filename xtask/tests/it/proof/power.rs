@@ -5,8 +5,8 @@ use xtask::flake::{Exit, Hang, System};
 use xtask::fleet::{Host, count_begun};
 use xtask::wait::wait_until;
 
-use super::{assert_told_truly, outcomes, places, quick, wait_for_awaiting, wait_for_outcome};
-use crate::scene::{SOON, Scene, never_built, wait_until_clean};
+use super::{assert_told_truly, outcomes, quick, wait_for_awaiting};
+use crate::scene::{SOON, Scene, never_built, places, wait_for_activation, wait_until_clean};
 use crate::settled::{start_with, wait_until_in_sync};
 
 /// Where the power is cut, and whether the old or the new system may run after that.
@@ -45,7 +45,7 @@ fn cut_and_boot(scene: &mut Scene, name: &str, cut: &Cut) -> Result<()> {
             scene.daemon.kill()?;
         }
         None if cut.may_be_old => {
-            super::wait_for_activation(scene.host(), &new)?;
+            wait_for_activation(scene.host(), &new)?;
             scene.daemon.kill()?;
             wait_for_awaiting(scene.host())?;
         }
@@ -95,7 +95,7 @@ fn a_host_that_cannot_go_back_either_reboots_into_the_old_system_where_that_is_w
         ..never_built("no-way-back")?
     };
     let bad = scene.repository.deploy("main", "Bad", &[("spare", bad)])?;
-    let status = wait_for_outcome(&scene, "spare", &bad, "rollback_failed")?;
+    let status = scene.wait_for_outcome("spare", &bad, "rollback_failed")?;
     assert!(status["next_attempt"].is_null(), "{status:#}");
     host.wait_for_login()?;
     assert_ne!(

@@ -5,8 +5,8 @@ use serde_json::Value;
 use xtask::flake::System;
 use xtask::fleet::Host;
 
-use super::{patient, places};
-use crate::scene::{Scene, never_built, wait_until_clean};
+use super::patient;
+use crate::scene::{Scene, never_built, places, wait_until_clean};
 use crate::settled::start_with;
 
 const ALL: [&str; 4] = ["spare", "uConsole", "cyt-pi", "lazyworkhorse"];

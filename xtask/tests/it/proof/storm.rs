@@ -4,8 +4,8 @@
 use anyhow::{Context, Result};
 use xtask::flake::{Cut, Exit, Hang, Marker, System};
 
-use super::{places, quick};
-use crate::scene::{history, never_built, status_of, wait_until_clean};
+use super::quick;
+use crate::scene::{history, never_built, places, status_of, wait_until_clean};
 use crate::settled::{start_with, wait_until_in_sync};
 
 const ALL: [&str; 4] = ["spare", "uConsole", "cyt-pi", "lazyworkhorse"];
@@ -60,30 +60,17 @@ fn two_hundred_deployments_with_faults_leave_every_host_reachable_and_truly_told
         config.tail.push_str("\n[limits]\nrollbacks = 5\n");
     })?;
     for round in 0..ROUNDS {
-        let before: Vec<_> = scene
-            .hosts
-            .iter()
-            .map(|host| host.running_toplevel())
-            .collect::<Result<_>>()?;
+        let before = scene.running_toplevels()?;
         let systems: Vec<_> = ALL
             .iter()
             .map(|_| system(&mut random, round))
             .collect::<Result<_>>()?;
-        let pairs: Vec<_> = ALL
-            .iter()
-            .zip(&systems)
-            .map(|(name, (system, _))| (*name, system.clone()))
-            .collect();
-        let revision = scene
-            .repository
-            .deploy("main", &format!("Round {round}"), &pairs)?;
+        let given = systems.iter().map(|(system, _)| system);
+        let revision = scene.deploy_each(&format!("Round {round}"), given)?;
         for ((host, before), (system, expected)) in scene.hosts.iter().zip(&before).zip(&systems) {
             let name = host.name.as_str();
             let status = scene
-                .wait_for_status(name, expected, |status| {
-                    status["desired_revision"] == revision
-                        && status["outcome"]["outcome"] == *expected
-                })
+                .wait_for_outcome(name, &revision, expected)
                 .with_context(|| format!("round {round}: {system:?}"))?;
             let now = match *expected {
                 "converged" => scene.repository.toplevel(name, &revision)?,

@@ -2,10 +2,7 @@
 
 use anyhow::Result;
 
-use super::{
-    another_kernel, assert_not_rebooted, choose_at_boot, ends, rule, wait_for_outcome,
-    when_required,
-};
+use super::{another_kernel, assert_not_rebooted, choose_at_boot, ends, rule, when_required};
 use crate::scene::{says, status_of};
 use crate::settled::{start_with, wait_until_in_sync};
 
@@ -20,7 +17,7 @@ fn a_host_that_boots_another_system_is_said_with_both_and_not_rebooted_again() -
     choose_at_boot(scene.host(), &first)?;
     when_required(&mut scene.daemon.config);
     scene.daemon.rewrite_config()?;
-    let status = wait_for_outcome(&scene, "spare", &revision, "booted_another")?;
+    let status = scene.wait_for_outcome("spare", &revision, "booted_another")?;
     assert_eq!(status["outcome"]["booted"], *first, "{status:#}");
     assert_eq!(status["outcome"]["wanted"], *toplevel, "{status:#}");
     assert_eq!(scene.host().booted_toplevel()?, first);
@@ -37,7 +34,7 @@ fn a_host_that_boots_another_system_is_said_with_both_and_not_rebooted_again() -
     // Until another system is wanted there.
     let systems = [("spare", another_kernel("3"))];
     let revision = scene.repository.deploy("main", "Again", &systems)?;
-    wait_for_outcome(&scene, "spare", &revision, "rebooted")?;
+    scene.wait_for_outcome("spare", &revision, "rebooted")?;
     assert_eq!(ends(&scene, "spare")?, ["booted_another", "rebooted"]);
     Ok(())
 }
@@ -68,7 +65,7 @@ fn a_host_that_does_not_come_back_is_said_with_its_boot_entry_and_not_rebooted_w
         (other, spare, &firsts[1])
     };
     let toplevel = scene.repository.toplevel(&lost.name, &revision)?;
-    let status = wait_for_outcome(&scene, &lost.name, &revision, "did_not_come_back")?;
+    let status = scene.wait_for_outcome(&lost.name, &revision, "did_not_come_back")?;
     let entry = &status["outcome"]["entry"];
     assert_eq!(entry["toplevel"], *toplevel, "{status:#}");
     assert!(entry["generation"].as_u64() > Some(1), "{status:#}");
@@ -108,7 +105,7 @@ fn a_host_that_does_not_come_back_is_said_with_its_boot_entry_and_not_rebooted_w
     assert_eq!(forced.status.code(), Some(0), "{forced:?}");
     // The other host may be the first to reboot: what held it up is gone too.
     for host in [lost, kept] {
-        wait_for_outcome(&scene, &host.name, &revision, "rebooted")?;
+        scene.wait_for_outcome(&host.name, &revision, "rebooted")?;
     }
     assert_eq!(lost.booted_toplevel()?, toplevel);
     Ok(())

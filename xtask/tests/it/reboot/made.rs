@@ -4,9 +4,7 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use xtask::flake::System;
 
-use super::{
-    another_kernel, assert_not_rebooted, boots, ends, reboots, wait_for_outcome, when_required,
-};
+use super::{another_kernel, assert_not_rebooted, boots, ends, reboots, when_required};
 use crate::scene::{Scene, says, status_of};
 use crate::settled::{start, start_with, wait_until_in_sync};
 
@@ -18,7 +16,7 @@ fn a_host_that_needs_a_reboot_is_rebooted_once_and_says_so() -> Result<()> {
     let systems = [("spare", another_kernel("2"))];
     let revision = scene.repository.deploy("main", "Kernel", &systems)?;
     let toplevel = scene.repository.toplevel("spare", &revision)?;
-    let status = wait_for_outcome(&scene, "spare", &revision, "rebooted")?;
+    let status = scene.wait_for_outcome("spare", &revision, "rebooted")?;
     assert_eq!(status["drift"], "in_sync", "{status:#}");
     assert!(status["reboot"].is_null(), "{status:#}");
     assert_eq!(status["reboot_required"].as_array().map(Vec::len), Some(0));
@@ -93,7 +91,7 @@ fn a_host_waits_for_its_window_and_says_when_it_opens() -> Result<()> {
     assert_not_rebooted(&scene, scene.host(), &before)?;
     when_required(&mut scene.daemon.config);
     scene.daemon.rewrite_config()?;
-    wait_for_outcome(&scene, "spare", &revision, "rebooted")?;
+    scene.wait_for_outcome("spare", &revision, "rebooted")?;
     Ok(())
 }
 
@@ -106,7 +104,7 @@ fn boot_another_interface(scene: &Scene) -> Result<String> {
     let revision = scene
         .repository
         .deploy("main", "Interface", &[("cyt-pi", system)])?;
-    let status = wait_for_outcome(scene, "cyt-pi", &revision, "rebooted")?;
+    let status = scene.wait_for_outcome("cyt-pi", &revision, "rebooted")?;
     assert_eq!(status["drift"], "in_sync", "{status:#}");
     scene.repository.toplevel("cyt-pi", &revision)
 }
@@ -145,7 +143,7 @@ fn two_hosts_that_need_a_reboot_are_rebooted_one_after_the_other() -> Result<()>
     let revision = scene.repository.deploy("main", "Kernel", &systems)?;
     let mut spans = Vec::new();
     for name in names {
-        wait_for_outcome(&scene, name, &revision, "rebooted")?;
+        scene.wait_for_outcome(name, &revision, "rebooted")?;
         assert_eq!(ends(&scene, name)?, ["rebooted"]);
         let told = &reboots(&scene, name)?[0];
         let time = |key: &str| -> Result<Timestamp> {
@@ -172,7 +170,7 @@ fn a_reboot_under_way_when_the_daemon_is_killed_is_seen_through_after_its_start(
     })?;
     scene.daemon.kill()?;
     scene.daemon.start()?;
-    wait_for_outcome(&scene, "spare", &revision, "rebooted")?;
+    scene.wait_for_outcome("spare", &revision, "rebooted")?;
     assert_eq!(ends(&scene, "spare")?, ["rebooted"]);
     let after = scene.host().boot_id()?;
     assert_not_rebooted(&scene, scene.host(), &after)?;
