@@ -6,13 +6,13 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::unistd::{Uid, User, geteuid};
+
 /// Between two tries to have the lock: short beside what a start takes.
 const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 /// Two seconds of them, for a lock whose holder is no more: a child that was forked when it was killed has its files,
 /// and with them the lock (flock(2)), until it executes its program. That takes milliseconds, on a loaded machine more.
 const TRIES: u32 = 100;
-
-use nix::unistd::{Uid, User, geteuid};
 
 /// Held while it lives; the kernel releases it with the process, `kill -9` included.
 #[derive(Debug)]
@@ -87,6 +87,11 @@ pub fn name_of(user: Uid) -> String {
 /// # Errors
 /// When another process holds it, when we are root and it is somebody else's, or the file cannot be used.
 pub fn lock(folder: &Path) -> Result<StateLock, LockError> {
+    lock_with(folder, || std::thread::sleep(BETWEEN_TRIES))
+}
+
+/// As [`lock`]; `pause` is called between two tries.
+fn lock_with(folder: &Path, mut pause: impl FnMut()) -> Result<StateLock, LockError> {
     let path = folder.join("lock");
     let file_error = |source| LockError::File {
         path: path.clone(),
@@ -124,7 +129,7 @@ pub fn lock(folder: &Path) -> Result<StateLock, LockError> {
             });
         }
         tries += 1;
-        std::thread::sleep(BETWEEN_TRIES);
+        pause();
     }
     file.set_len(0).map_err(file_error)?;
     file.rewind().map_err(file_error)?;
@@ -155,38 +160,41 @@ mod tests {
     #[test]
     fn a_lock_that_what_a_killed_process_left_has_for_a_moment_is_waited_for() {
         let folder = tempfile::tempdir().unwrap();
-        let held = lock(folder.path()).unwrap();
-        std::thread::scope(|scope| {
-            scope.spawn(move || {
-                std::thread::sleep(10 * BETWEEN_TRIES);
-                drop(held);
-            });
-            lock(folder.path()).unwrap();
-        });
+        // By our own number, as after a restart in a container: no other process that lives.
+        let mut held = Some(lock(folder.path()).unwrap());
+        let mut pauses = 0;
+        let pause = || {
+            pauses += 1;
+            if pauses == 3 {
+                held = None;
+            }
+        };
+        lock_with(folder.path(), pause).unwrap();
+        assert_eq!(pauses, 3);
     }
 
     #[test]
-    fn who_comes_second_is_told_the_process_that_lives() {
+    fn a_lock_that_stays_with_nobody_who_lives_is_not_waited_for_without_end() {
         let folder = tempfile::tempdir().unwrap();
         let _held = lock(folder.path()).unwrap();
-        // Another process that lives as long as this one.
-        std::fs::write(folder.path().join("lock"), "1\n").unwrap();
-        let error = lock(folder.path()).unwrap_err();
-        assert!(error.to_string().contains("process 1)"), "{error}");
+        let mut pauses = 0;
+        let error = lock_with(folder.path(), || pauses += 1).unwrap_err();
+        let ours = format!("process {})", std::process::id());
+        assert!(error.to_string().contains(&ours), "{error}");
+        assert_eq!(pauses, TRIES - 1);
     }
 
     #[test]
-    fn a_second_process_is_told_who_holds_the_state() {
+    fn who_comes_second_is_told_at_once_the_process_that_lives() {
         let folder = tempfile::tempdir().unwrap();
-        let state = folder.path().join("state");
-        let held = lock(&state).unwrap();
-        let error = lock(&state).unwrap_err();
-        assert!(
-            error.to_string().contains(&std::process::id().to_string()),
-            "{error}"
-        );
+        let held = lock(folder.path()).unwrap();
+        // Another process that lives as long as this one.
+        std::fs::write(folder.path().join("lock"), "1\n").unwrap();
+        let error = lock_with(folder.path(), || panic!("it waits")).unwrap_err();
+        assert!(error.to_string().contains("process 1)"), "{error}");
+        assert!(error.is_worth_retrying());
         drop(held);
-        lock(&state).unwrap();
+        lock(folder.path()).unwrap();
     }
 
     #[test]

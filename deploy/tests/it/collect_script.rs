@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, SystemTime};
 
-use crate::fakehost::{COLLECT, FakeHost, Holder, NEW, OLD, shells};
+use crate::fakehost::{COLLECT, FakeHost, NEW, OLD, shells};
+use crate::lock_holder::Holder;
 
 const DAY: u64 = 24 * 60 * 60;
 const ANCIENT: &str = "/nix/store/2c2wdbdjv3dsqnw5q1j9vkdkfg3gd7b8-nixos-system-ancient";

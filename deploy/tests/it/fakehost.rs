@@ -2,9 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// What runs on a host to activate.
@@ -374,43 +373,4 @@ pub fn until(what: &str, condition: impl Fn() -> bool) {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-/// A process group that holds a lock until this is dropped.
-pub struct Holder(Child);
-
-impl Holder {
-    /// flock(1), with a command.
-    pub fn flock(lock: &Path, words: &[&str]) -> Self {
-        Self::start(Command::new("flock").arg(lock).args(words), lock)
-    }
-
-    /// A command that takes the lock.
-    pub fn start(command: &mut Command, lock: &Path) -> Self {
-        let holder = Self(command.process_group(0).spawn().unwrap());
-        until("the lock is held", || !is_free(lock));
-        holder
-    }
-
-    pub fn id(&self) -> u32 {
-        self.0.id()
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        let group = format!("-{}", self.0.id());
-        let _ = Command::new("kill").args(["-9", "--", &group]).status();
-        let _ = self.0.wait();
-    }
-}
-
-/// Whether nobody holds a lock.
-pub fn is_free(lock: &Path) -> bool {
-    let status = Command::new("flock")
-        .arg("-n")
-        .arg(lock)
-        .arg("true")
-        .status();
-    status.unwrap().success()
 }

@@ -20,6 +20,7 @@ mod evaluate_and_build;
 mod fakehost;
 mod fleet;
 mod interrupted;
+mod lock_holder;
 mod logins;
 mod nix_world;
 mod observe_script;

@@ -73,6 +73,10 @@ fn what_a_deployment_has_left_is_seen_also_after_a_boot_has_emptied_run() {
             "var/lib/reconcile-supervisor/d-11111111/verdict",
             "rollback-failed restore 1 not-acknowledged\n",
         );
+        host.write(
+            "var/lib/reconcile-supervisor/d-33333333/verdict",
+            "succeeded\n",
+        );
         fs::create_dir_all(host.path("nix/var/nix/gcroots/reconcile")).unwrap();
         for end in ["old", "new"] {
             for id in ["d-11111111", "d-22222222"] {
@@ -90,9 +94,10 @@ fn what_a_deployment_has_left_is_seen_also_after_a_boot_has_emptied_run() {
             [
                 "deployment d-11111111 inactive rollback-failed restore 1 not-acknowledged",
                 "deployment d-22222222 inactive ",
+                "deployment d-33333333 inactive succeeded",
             ]
         );
-        for id in ["d-11111111", "d-22222222"] {
+        for id in ["d-11111111", "d-22222222", "d-33333333"] {
             host.call(&["clean", id]);
         }
         let output = host.run(&host.script(OBSERVE), &[]);

@@ -1,6 +1,7 @@
 //! What reboot.sh does, in every shell that may be /bin/sh on a host.
 
-use crate::fakehost::{FakeHost, Holder, REBOOT, shells};
+use crate::fakehost::{FakeHost, REBOOT, shells};
+use crate::lock_holder::Holder;
 
 /// What a host answers that is told to reboot from a boot.
 fn tell(host: &FakeHost, boot_id: &str) -> String {

@@ -4,9 +4,9 @@ use std::fs;
 use std::process::Command;
 
 use crate::fakehost::{
-    COLLECT, FakeHost, Holder, ID, NEW, OBSERVE, OLD, PLAN, REBOOT, SUPERVISOR, is_free, shells,
-    until,
+    COLLECT, FakeHost, ID, NEW, OBSERVE, OLD, PLAN, REBOOT, SUPERVISOR, shells, until,
 };
+use crate::lock_holder::{Holder, is_free};
 
 #[test]
 fn a_switch_tests_first_and_then_makes_the_system_the_boot_default() {

@@ -4,7 +4,8 @@ use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::fakehost::{FakeHost, Holder, ID, NEW, OLD, SUPERVISOR, shells, until};
+use crate::fakehost::{FakeHost, ID, NEW, OLD, SUPERVISOR, shells, until};
+use crate::lock_holder::Holder;
 
 #[test]
 fn two_deployments_of_ours_do_not_run_at_once() {
