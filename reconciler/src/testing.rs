@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use deploy::{Observation, SwitchLock, Toplevel};
+use deploy::{Action, Observation, SwitchLock, Toplevel};
 
+use crate::api::{HostStatus, StoreStatus};
 use crate::world::World;
 
 /// The boot that [`observation`] is of.
@@ -35,6 +36,45 @@ pub fn observation(running: &str, profile: &str) -> Observation {
         free_bytes: BTreeMap::new(),
         switch_lock: SwitchLock::Free,
         deployments: Vec::new(),
+    }
+}
+
+/// A host that wants a commit, and of which nothing else is known.
+pub fn status(host: &str) -> HostStatus {
+    HostStatus {
+        host: host.parse().unwrap(),
+        repository: "infra-team/infra".parse().unwrap(),
+        branch: "main".parse().unwrap(),
+        branch_state: None,
+        policy: "enforce".into(),
+        action: Action::Switch,
+        desired_revision: Some("a".repeat(40).parse().unwrap()),
+        desired_toplevel: None,
+        running_toplevel: None,
+        drift: None,
+        drifted_since: None,
+        quarantine: None,
+        waits: None,
+        waits_until: None,
+        outcome: None,
+        outcome_at: None,
+        consecutive_failures: 0,
+        next_attempt: None,
+        last_seen: None,
+        unreachable: None,
+        overdue_since: None,
+        last_converged: None,
+        failed_units: Vec::new(),
+        reboot_required: Vec::new(),
+        reboot: None,
+        reboot_waits: None,
+        store: StoreStatus {
+            free_bytes: Some(7),
+            last_collection: None,
+        },
+        suspended: None,
+        pinned_by: None,
+        pinned_branch: None,
     }
 }
 

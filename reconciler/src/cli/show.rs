@@ -3,12 +3,14 @@
 use clap::Args;
 use deploy::{Outcome, Toplevel};
 use desired_state::CollectionResult;
+use jiff::Timestamp;
 
 use super::backend::Backend;
 use super::exit::{CliError, Exit};
 use super::output;
 use crate::api::{DriftStatus, HostStatus, StoreStatus};
-use crate::config::Loaded;
+use crate::clock;
+use crate::config::{Loaded, Policy};
 
 /// How much of a store path's hash people compare.
 const HASH_SHOWN: usize = 7;
@@ -29,6 +31,7 @@ pub async fn run(loaded: &Loaded, arguments: &StatusArguments) -> Result<Exit, C
         return output::print_json(&status);
     }
     let mut table = output::table(&["HOST", "BRANCH", "REVISION", "STATE", "SEEN (UTC)", "NOTES"]);
+    let now = clock::now();
     for host in &status.hosts {
         table.add_row(vec![
             host.host.to_string(),
@@ -41,7 +44,7 @@ pub async fn run(loaded: &Loaded, arguments: &StatusArguments) -> Result<Exit, C
                 || "never".to_owned(),
                 |at| at.strftime("%m-%d %H:%M:%S").to_string(),
             ),
-            notes(host).join("; "),
+            notes(host, now).join("; "),
         ]);
     }
     let store = store_trouble(&status.store).map(|trouble| format!("this machine's {trouble}\n"));
@@ -86,7 +89,16 @@ fn is_told_by_reboot(host: &HostStatus, outcome: &Outcome) -> bool {
     reboot.is_some_and(|reboot| reboot.failure.as_ref() == Some(outcome))
 }
 
-fn notes(host: &HostStatus) -> Vec<String> {
+/// Whether an attempt comes by itself when it is due: not while a person or a commit is waited for, nor before a
+/// window opens; one that is past was held up.
+fn is_ahead(host: &HostStatus, due: Timestamp, now: Timestamp) -> bool {
+    let waits_for_somebody = host.waits.is_some() && host.waits_until.is_none();
+    let is_observed = host.policy == Policy::Observe.label() && host.action.changes_host();
+    let is_held = host.suspended.is_some() || waits_for_somebody || is_observed;
+    due > now && !is_held && host.waits_until.is_none_or(|until| until <= due)
+}
+
+fn notes(host: &HostStatus, now: Timestamp) -> Vec<String> {
     let mut notes = Vec::new();
     notes.extend(host.branch_state.as_ref().and_then(output::refused));
     if let Some(why) = &host.suspended {
@@ -124,10 +136,7 @@ fn notes(host: &HostStatus) -> Vec<String> {
     if let Some(detail) = &host.unreachable {
         notes.push(output::first_line(detail));
     }
-    // What waits for a window is not attempted before.
-    if let Some(next) = host.next_attempt
-        && host.waits_until.is_none_or(|until| until <= next)
-    {
+    if let Some(next) = host.next_attempt.filter(|next| is_ahead(host, *next, now)) {
         notes.push(format!("next attempt {}", next.strftime("%H:%M:%S")));
     }
     if !host.failed_units.is_empty() {
@@ -152,4 +161,35 @@ fn notes(host: &HostStatus) -> Vec<String> {
         notes.push("observed only".to_owned());
     }
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::status;
+
+    #[test]
+    fn a_next_attempt_is_shown_only_where_it_comes_by_itself() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let told = |change: fn(&mut HostStatus)| {
+            let mut host = status("cyt-pi");
+            host.next_attempt = Some(at(60));
+            change(&mut host);
+            notes(&host, at(0)).contains(&"next attempt 00:01:00".to_owned())
+        };
+        assert!(told(|_| ()));
+        assert!(told(|host| host.waits_until = host.next_attempt));
+        assert!(told(|host| {
+            host.policy = "observe".into();
+            host.action = deploy::Action::Build;
+        }));
+        assert!(!told(|host| host.policy = "observe".into()));
+        assert!(!told(|host| host.suspended = Some("under repair".into())));
+        assert!(!told(|host| host.waits = Some("not signed".into())));
+        assert!(!told(|host| host.next_attempt = Some(Timestamp::UNIX_EPOCH)));
+        assert!(!told(|host| {
+            host.waits = Some("frozen".into());
+            host.waits_until = Timestamp::from_second(61).ok();
+        }));
+    }
 }

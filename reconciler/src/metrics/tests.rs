@@ -1,44 +1,5 @@
-use deploy::Action;
-
 use super::*;
-
-fn status(host: &str) -> HostStatus {
-    HostStatus {
-        host: host.parse().unwrap(),
-        repository: "infra-team/infra".parse().unwrap(),
-        branch: "main".parse().unwrap(),
-        branch_state: None,
-        policy: "enforce".into(),
-        action: Action::Switch,
-        desired_revision: Some("a".repeat(40).parse().unwrap()),
-        desired_toplevel: None,
-        running_toplevel: None,
-        drift: None,
-        drifted_since: None,
-        quarantine: None,
-        waits: None,
-        waits_until: None,
-        outcome: None,
-        outcome_at: None,
-        consecutive_failures: 0,
-        next_attempt: None,
-        last_seen: None,
-        unreachable: None,
-        overdue_since: None,
-        last_converged: None,
-        failed_units: Vec::new(),
-        reboot_required: Vec::new(),
-        reboot: None,
-        reboot_waits: None,
-        store: crate::api::StoreStatus {
-            free_bytes: Some(7),
-            last_collection: None,
-        },
-        suspended: None,
-        pinned_by: None,
-        pinned_branch: None,
-    }
-}
+use crate::testing::status;
 
 fn text(metrics: &Metrics) -> String {
     String::from_utf8(metrics.text().unwrap()).unwrap()
