@@ -53,6 +53,9 @@ rustPlatform.buildRustPackage {
       --bash <($out/bin/reconcile completions bash) \
       --fish <($out/bin/reconcile completions fish) \
       --zsh <($out/bin/reconcile completions zsh)
+    mkdir man-pages
+    $out/bin/reconcile man-pages man-pages
+    installManPage man-pages/*.1
   '';
 
   meta = {

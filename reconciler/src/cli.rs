@@ -15,7 +15,7 @@ mod restart;
 mod serve;
 mod show;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -74,6 +74,11 @@ enum Command {
         /// The shell
         shell: Shell,
     },
+    /// Writes the manual pages, one a command, into a folder
+    ManPages {
+        /// The folder, which has to be there
+        folder: PathBuf,
+    },
 }
 
 /// Runs the command line of the process.
@@ -103,10 +108,10 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<Exit, CliError> {
-    if let Some(Command::Completions { shell }) = arguments.command {
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Arguments::command(), "reconcile", &mut script);
-        return output::print(&String::from_utf8_lossy(&script));
+    match &arguments.command {
+        Some(Command::Completions { shell }) => return completions(*shell),
+        Some(Command::ManPages { folder }) => return man_pages(folder),
+        _ => {}
     }
     let environment = config::environment(std::env::vars_os());
     let file = config::locate(arguments.config.as_deref(), &environment)?;
@@ -127,13 +132,30 @@ async fn run(arguments: Arguments) -> Result<Exit, CliError> {
         Some(Command::Suspend(hold)) => hold::suspend(&loaded, hold).await,
         Some(Command::Resume(hold)) => hold::resume(&loaded, hold).await,
         Some(Command::Unpin(hold)) => hold::unpin(&loaded, hold).await,
-        Some(Command::Check(_) | Command::Completions { .. }) => Ok(Exit::Done),
+        Some(Command::Check(_) | Command::Completions { .. } | Command::ManPages { .. }) => {
+            Ok(Exit::Done)
+        }
         None if arguments.now.is_asked_for() => reconcile::run(&loaded, arguments.now).await,
         None => Err(CliError::NothingAsked),
     }
 }
 
-fn load(file: &std::path::Path, environment: &Environment) -> Result<Arc<Loaded>, CliError> {
+fn completions(shell: Shell) -> Result<Exit, CliError> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "reconcile", &mut script);
+    output::print(&String::from_utf8_lossy(&script))
+}
+
+fn man_pages(folder: &Path) -> Result<Exit, CliError> {
+    clap_mangen::generate_to(Arguments::command(), folder)
+        .map(|()| Exit::Done)
+        .map_err(|source| CliError::ManPages {
+            folder: folder.to_owned(),
+            source,
+        })
+}
+
+fn load(file: &Path, environment: &Environment) -> Result<Arc<Loaded>, CliError> {
     Ok(Arc::new(config::load(file, environment)?))
 }
 
@@ -144,6 +166,24 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_a_manual_page_and_the_first_tells_the_exit_codes() {
+        let folder = tempfile::tempdir().unwrap();
+        man_pages(folder.path()).unwrap();
+        let read = |name: String| std::fs::read_to_string(folder.path().join(name)).unwrap();
+        for command in Arguments::command().get_subcommands() {
+            let page = read(format!("reconcile-{}.1", command.get_name()));
+            assert!(page.contains(".SH SYNOPSIS"), "{page}");
+        }
+        let page = read("reconcile.1".into());
+        assert!(
+            page.contains("another process works on the state"),
+            "{page}"
+        );
+        let error = man_pages(&folder.path().join("nowhere")).unwrap_err();
+        assert!(error.to_string().contains("nowhere"), "{error}");
     }
 
     #[test]

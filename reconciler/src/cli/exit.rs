@@ -125,6 +125,15 @@ pub enum CliError {
     /// Standard output cannot be written.
     #[error("cannot write to standard output")]
     Output(#[source] std::io::Error),
+    /// The manual pages cannot be written.
+    #[error("cannot write manual pages into {}", .folder.display())]
+    ManPages {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// No threads.
     #[error("cannot start")]
     Runtime(#[source] std::io::Error),

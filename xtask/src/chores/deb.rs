@@ -44,6 +44,9 @@ pub fn deb() -> Result<PathBuf> {
         let script = run(Command::new(&program).args(["completions", shell]))?;
         fs::write(completions.join(file), script)?;
     }
+    let pages = root().join("target/man");
+    fs::create_dir_all(&pages)?;
+    run(Command::new(&program).arg("man-pages").arg(&pages))?;
     // Under another name first: whoever reads the package of the last time reads all of it.
     let folder = root().join("target/debian");
     let unfinished = folder.join("unfinished");

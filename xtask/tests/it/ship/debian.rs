@@ -76,6 +76,7 @@ fn the_package_says_what_it_needs_and_has_what_it_promises() -> Result<()> {
         "/systemd/system/reconcile.service",
         "/usr/share/doc/reconcile/examples/reconcile.toml",
         "/usr/share/doc/reconcile/systemd.md",
+        "/usr/share/man/man1/reconcile-status.1.gz",
     ] {
         assert!(files.contains(file), "{file} is not in:\n{files}");
     }
