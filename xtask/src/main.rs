@@ -46,7 +46,7 @@ enum Chore {
         /// Their names; without any, all four.
         names: Vec<String>,
     },
-    /// Make the Debian package, into target/debian.
+    /// Make the Debian package, into target/deb.
     Deb,
     /// Make programs that stand alone, into target/dist.
     Dist {

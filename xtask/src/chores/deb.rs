@@ -47,8 +47,9 @@ pub fn deb() -> Result<PathBuf> {
     let pages = root().join("target/man");
     fs::create_dir_all(&pages)?;
     run(Command::new(&program).arg("man-pages").arg(&pages))?;
-    // Under another name first: whoever reads the package of the last time reads all of it.
-    let folder = root().join("target/debian");
+    // Under another name first: whoever reads the package of the last time reads all of it. And not into
+    // `target/debian`, where cargo-deb removes every package of the same name before it makes one.
+    let folder = root().join("target/deb");
     let unfinished = folder.join("unfinished");
     fs::create_dir_all(&unfinished)?;
     let said = run(Command::new(cargo_deb)
