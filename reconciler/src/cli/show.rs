@@ -175,7 +175,8 @@ mod tests {
             let mut host = status("cyt-pi");
             host.next_attempt = Some(at(60));
             change(&mut host);
-            notes(&host, at(0)).contains(&"next attempt 00:01:00".to_owned())
+            let notes = notes(&host, at(0));
+            notes.iter().any(|note| note.starts_with("next attempt"))
         };
         assert!(told(|_| ()));
         assert!(told(|host| host.waits_until = host.next_attempt));
