@@ -18,8 +18,10 @@ mod deployment;
 mod history;
 mod hold;
 mod host;
+mod host_record;
 mod lineage;
 mod mirror;
+mod record;
 mod repository;
 mod revision;
 mod signature;
@@ -37,14 +39,16 @@ pub use deployment::Deployment;
 pub use history::{HistoryEntry, HistoryFilter};
 pub use hold::{Pin, Suspension};
 pub use host::HostName;
+pub use host_record::HostRecord;
 pub use lineage::Lineage;
 pub use mirror::{
     Access, Address, AddressError, CredentialsError, Fetched, Mirror, MirrorError, MirrorSettings,
     RemoteFailure, SshAddress, check_url,
 };
+pub use record::Record;
 pub use repository::RepositoryName;
 pub use revision::Revision;
 pub use signature::{Distrust, Signers};
-pub use store::{Pruned, Store, StoreError};
+pub use store::{Pruned, Store, StoreError, Turns};
 pub use unannounced::Unannounced;
 pub use wish::{BranchState, Cause, Wish};

@@ -24,8 +24,11 @@ mod deployments;
 mod error;
 mod history;
 mod hold;
+mod host_record;
+mod inline;
 mod memory;
 mod prune;
+mod record;
 mod row;
 mod schema;
 mod unannounced;
@@ -34,13 +37,16 @@ mod wishes;
 #[cfg(test)]
 mod tests;
 
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use connection::Turns;
 pub use error::StoreError;
 pub use prune::Pruned;
 
 use connection::Connections;
+use inline::Mode;
 
 /// The memory of `reconcile`. Clones share the same two connections to the database.
 #[derive(Debug, Clone)]
@@ -57,23 +63,45 @@ impl Store {
     /// [`StoreError::File`] when the folder is missing or may not be written, [`StoreError::Damaged`] with the mend,
     /// [`StoreError::Newer`] when a newer `reconcile` has written it; in the last two cases the file is left as it is.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_as(Mode::Durable, path).await
+    }
+
+    /// As [`Store::open`], for a simulator whose time is tokio's paused time: every method, this one included, runs to
+    /// its end the first time that it is polled, and blocks the thread meanwhile. So nothing wakes the runtime from
+    /// outside, and paused time does not advance.
+    ///
+    /// What is recorded outlives the store, and neither `kill -9` nor a power cut.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`].
+    pub async fn open_inline(path: &Path) -> Result<Self, StoreError> {
+        Self::open_as(Mode::Inline, path).await
+    }
+
+    async fn open_as(mode: Mode, path: &Path) -> Result<Self, StoreError> {
         // Absolute, so that no name is special to SQLite (":memory:", "file:…") and messages say where it is.
-        let path = match std::path::absolute(path) {
-            Ok(absolute) => create(&absolute).await.map(|()| absolute),
-            Err(error) => Err(error),
-        }
-        .map_err(|source| StoreError::File {
-            path: path.to_owned(),
-            source,
-        })?;
-        let connections = Connections::new(path);
+        let path = std::path::absolute(path)
+            .and_then(|absolute| create(&absolute).map(|()| absolute))
+            .map_err(|source| StoreError::File {
+                path: path.to_owned(),
+                source,
+            })?;
+        let connections = Connections::new(path, mode);
         connections.check().await?;
         let mut turn = connections.read("bring the schema up to date").await?;
-        schema::migrate(turn.connection(), connections.path()).await?;
+        let migrate = schema::migrate(turn.connection(), connections.path());
+        mode.wait(migrate).await?;
         turn.end();
         Ok(Self {
             connections: Arc::new(connections),
         })
+    }
+
+    /// How often the store was read and written, by all clones: for metrics and tests.
+    #[must_use]
+    pub fn turns(&self) -> Turns {
+        self.connections.turns()
     }
 
     /// Closes the connections, for all clones; SQLite then tidies the files beside the database.
@@ -84,13 +112,13 @@ impl Store {
 }
 
 /// Makes the file when it is not there. SQLite would make it readable by everybody; the files beside it take its permissions.
-async fn create(path: &Path) -> std::io::Result<()> {
-    tokio::fs::OpenOptions::new()
+fn create(path: &Path) -> std::io::Result<()> {
+    // The one blocking call of the store, and as short as they come.
+    std::fs::OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
         .mode(0o600)
         .open(path)
-        .await
         .map(drop)
 }

@@ -58,7 +58,7 @@ impl Store {
     }
 }
 
-fn built(row: Row) -> Result<Built, StoreError> {
+fn built(row: Row<'_>) -> Result<Built, StoreError> {
     Ok(Built {
         repository: row.name("repository")?,
         attribute: row.text("attribute")?,

@@ -10,14 +10,15 @@
 //! dropped half-way, is closed, which rolls back, and the next turn opens a new one.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, Sqlite, SqliteConnection};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::StoreError;
+use super::inline::Mode;
 use super::row::Row;
 
 /// How long SQLite waits for a lock of another process: a backup or a person's `sqlite3` shell holds one for moments.
@@ -34,48 +35,55 @@ const LOG_SIZE: u32 = 1 << 20;
 /// How many prepared statements a connection keeps: about as many as the store has.
 const STATEMENTS: usize = 48;
 
+/// A statement with what is bound to it.
+pub(super) type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
+
 /// The database file and its two connections, each opened when it is first needed.
 #[derive(Debug)]
 pub(super) struct Connections {
     path: PathBuf,
+    mode: Mode,
     options: SqliteConnectOptions,
     writer: Mutex<Option<SqliteConnection>>,
     reader: Mutex<Option<SqliteConnection>>,
+    reads: AtomicU64,
+    writes: AtomicU64,
+}
+
+/// How many turns were taken since the store was opened, those of opening it included: for metrics and tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Turns {
+    /// Turns of the reader.
+    pub reads: u64,
+    /// Turns of the writer, each of which ends with a sync to the disk.
+    pub writes: u64,
 }
 
 impl Connections {
     /// Opens nothing yet.
-    pub(super) fn new(path: PathBuf) -> Self {
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .create_if_missing(false)
-            .journal_mode(SqliteJournalMode::Wal)
-            // In WAL mode only FULL syncs the log at each commit, https://www.sqlite.org/pragma.html#pragma_synchronous:
-            // with NORMAL a power cut takes back a delivery that was already answered.
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT)
-            .statement_cache_capacity(STATEMENTS)
-            .pragma("cache_size", format!("-{PAGE_CACHE_KIB}"))
-            .pragma("journal_size_limit", LOG_SIZE.to_string())
-            // Damage is found where it is read, and a doctored schema cannot call functions:
-            // https://www.sqlite.org/security.html.
-            .pragma("cell_size_check", "ON")
-            .pragma("trusted_schema", "OFF")
-            .thread_name(|number| format!("store-{number}"))
-            // A library does not log; and a statement's text tells an operator nothing.
-            .disable_statement_logging();
+    pub(super) fn new(path: PathBuf, mode: Mode) -> Self {
         Self {
+            options: options(&path, mode),
             path,
-            options,
-            writer: Mutex::new(None),
-            reader: Mutex::new(None),
+            mode,
+            writer: Mutex::default(),
+            reader: Mutex::default(),
+            reads: AtomicU64::default(),
+            writes: AtomicU64::default(),
         }
     }
 
     /// The database file.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The turns that were taken so far.
+    pub(super) fn turns(&self) -> Turns {
+        Turns {
+            reads: self.reads.load(Ordering::Relaxed),
+            writes: self.writes.load(Ordering::Relaxed),
+        }
     }
 
     /// Reads every page of the database once, so that damage is told at the start and not in the middle of a deployment.
@@ -86,10 +94,8 @@ impl Connections {
     pub(super) async fn check(&self) -> Result<(), StoreError> {
         let mut turn = self.read("open the store").await?;
         // One finding is enough: https://www.sqlite.org/pragma.html#pragma_quick_check.
-        let found: Option<String> = sqlx::query_scalar("PRAGMA quick_check(1)")
-            .fetch_optional(turn.connection())
-            .await
-            .map_err(|error| turn.failed(error))?;
+        let check = sqlx::query("PRAGMA quick_check(1)");
+        let found = turn.one(check, |row| row.text("quick_check")).await?;
         match found {
             Some(found) if found != "ok" => Err(StoreError::Damaged {
                 step: turn.step,
@@ -105,6 +111,7 @@ impl Connections {
 
     /// A turn to read.
     pub(super) async fn read(&self, step: &'static str) -> Result<Turn<'_>, StoreError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         Turn::take(&self.reader, self, step).await
     }
 
@@ -112,21 +119,21 @@ impl Connections {
     pub(super) async fn one<T>(
         &self,
         step: &'static str,
-        query: Query<'_, Sqlite, SqliteArguments>,
-        read: impl FnOnce(Row) -> Result<T, StoreError>,
+        query: Query<'_>,
+        read: impl FnOnce(Row<'_>) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
         let mut turn = self.read(step).await?;
-        let row = turn.row(query).await?;
+        let one = turn.one(query, read).await?;
         turn.end();
-        row.map(read).transpose()
+        Ok(one)
     }
 
     /// The rows of a query, in a turn of its own. Whoever asks bounds how many there can be.
     pub(super) async fn all<T>(
         &self,
         step: &'static str,
-        query: Query<'_, Sqlite, SqliteArguments>,
-        read: impl Fn(Row) -> Result<T, StoreError>,
+        query: Query<'_>,
+        read: impl Fn(Row<'_>) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
         let mut turn = self.read(step).await?;
         let rows = turn.rows(query, read).await?;
@@ -137,6 +144,7 @@ impl Connections {
     /// A turn to write: a transaction that has the write lock from its beginning, so it cannot find out later that
     /// somebody else has written meanwhile.
     pub(super) async fn write(&self, step: &'static str) -> Result<Write<'_>, StoreError> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
         let mut turn = Turn::take(&self.writer, self, step).await?;
         turn.execute(sqlx::query("BEGIN IMMEDIATE")).await?;
         Ok(Write(turn))
@@ -144,13 +152,44 @@ impl Connections {
 
     /// Closes both connections; SQLite then moves the log into the database file.
     pub(super) async fn close(&self) {
-        for slot in [&self.reader, &self.writer] {
-            if let Some(connection) = slot.lock().await.take() {
-                // Everything that was recorded is on disk already, so there is nothing to do about a failure here.
-                let _ = connection.close().await;
+        let close = async {
+            for slot in [&self.reader, &self.writer] {
+                if let Some(connection) = slot.lock().await.take() {
+                    // Everything that was recorded is on disk already, so there is nothing to do about a failure here.
+                    let _ = connection.close().await;
+                }
             }
-        }
+        };
+        self.mode.wait(close).await;
     }
+}
+
+/// How a connection is opened.
+fn options(path: &Path, mode: Mode) -> SqliteConnectOptions {
+    let (journal, synchronous) = match mode {
+        // In WAL mode only FULL syncs the log at each commit, https://www.sqlite.org/pragma.html#pragma_synchronous:
+        // with NORMAL a power cut takes back a delivery that was already answered.
+        Mode::Durable => (SqliteJournalMode::Wal, SqliteSynchronous::Full),
+        // A simulated crash drops futures, and no power is cut.
+        Mode::Inline => (SqliteJournalMode::Memory, SqliteSynchronous::Off),
+    };
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .journal_mode(journal)
+        .synchronous(synchronous)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .statement_cache_capacity(STATEMENTS)
+        .pragma("cache_size", format!("-{PAGE_CACHE_KIB}"))
+        .pragma("journal_size_limit", LOG_SIZE.to_string())
+        // Damage is found where it is read, and a doctored schema cannot call functions:
+        // https://www.sqlite.org/security.html.
+        .pragma("cell_size_check", "ON")
+        .pragma("trusted_schema", "OFF")
+        .thread_name(|number| format!("store-{number}"))
+        // A library does not log; and a statement's text tells an operator nothing.
+        .disable_statement_logging()
 }
 
 /// The use of one connection. It goes back with [`Turn::end`]; when the turn is dropped otherwise, it is closed.
@@ -158,6 +197,7 @@ pub(super) struct Turn<'c> {
     slot: MutexGuard<'c, Option<SqliteConnection>>,
     connection: SqliteConnection,
     path: &'c Path,
+    mode: Mode,
     step: &'static str,
 }
 
@@ -167,18 +207,29 @@ impl<'c> Turn<'c> {
         connections: &'c Connections,
         step: &'static str,
     ) -> Result<Self, StoreError> {
-        let mut slot = slot.lock().await;
-        let connection =
-            match slot.take() {
+        let Connections {
+            path,
+            mode,
+            options,
+            ..
+        } = connections;
+        let take = async {
+            let mut slot = slot.lock().await;
+            let connection = match slot.take() {
                 Some(connection) => connection,
-                None => connections.options.connect().await.map_err(|error| {
-                    StoreError::from_sqlite(step, connections.path.clone(), error)
-                })?,
+                None => options
+                    .connect()
+                    .await
+                    .map_err(|error| StoreError::from_sqlite(step, path.clone(), error))?,
             };
+            Ok((slot, connection))
+        };
+        let (slot, connection) = mode.wait(take).await?;
         Ok(Self {
             slot,
             connection,
-            path: &connections.path,
+            path,
+            mode: *mode,
             step,
         })
     }
@@ -189,35 +240,36 @@ impl<'c> Turn<'c> {
     }
 
     /// Runs a statement; returns how many rows it touched.
-    pub(super) async fn execute(
-        &mut self,
-        query: Query<'_, Sqlite, SqliteArguments>,
-    ) -> Result<u64, StoreError> {
-        let done = query.execute(&mut self.connection).await;
+    pub(super) async fn execute(&mut self, query: Query<'_>) -> Result<u64, StoreError> {
+        let done = self.mode.wait(query.execute(&mut self.connection)).await;
         done.map(|done| done.rows_affected())
             .map_err(|error| self.failed(error))
     }
 
-    /// Runs a query that has one row or none.
-    pub(super) async fn row(
+    /// Runs a query that has one row or none, and reads it.
+    pub(super) async fn one<T>(
         &mut self,
-        query: Query<'_, Sqlite, SqliteArguments>,
-    ) -> Result<Option<Row>, StoreError> {
-        let row = query.fetch_optional(&mut self.connection).await;
-        row.map(|row| row.map(Row))
-            .map_err(|error| self.failed(error))
+        query: Query<'_>,
+        read: impl FnOnce(Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let row = query.fetch_optional(&mut self.connection);
+        let row = self.mode.wait(row).await;
+        row.map_err(|error| self.failed(error))?
+            .map(|row| read(Row::new(&row)))
+            .transpose()
     }
 
     /// Runs a query and reads each of its rows. Whoever asks bounds how many there can be.
     pub(super) async fn rows<T>(
         &mut self,
-        query: Query<'_, Sqlite, SqliteArguments>,
-        read: impl Fn(Row) -> Result<T, StoreError>,
+        query: Query<'_>,
+        read: impl Fn(Row<'_>) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
-        let rows = query.fetch_all(&mut self.connection).await;
+        let rows = query.fetch_all(&mut self.connection);
+        let rows = self.mode.wait(rows).await;
         rows.map_err(|error| self.failed(error))?
-            .into_iter()
-            .map(|row| read(Row(row)))
+            .iter()
+            .map(|row| read(Row::new(row)))
             .collect()
     }
 

@@ -39,7 +39,7 @@ impl Store {
         .bind(delivery.id.as_str())
         .bind(&*key)
         .bind(&*branch);
-        let seen = write.row(query).await?;
+        let seen = write.one(query, |_| Ok(())).await?;
         let query = sqlx::query(
             "INSERT INTO deliveries \
              (id, event, repository, repository_key, branch, received_at, fetched) \
@@ -149,7 +149,7 @@ pub(super) fn key(repository: &str) -> String {
     repository.to_ascii_lowercase()
 }
 
-fn delivery(row: Row) -> Result<ReceivedDelivery, StoreError> {
+fn delivery(row: Row<'_>) -> Result<ReceivedDelivery, StoreError> {
     Ok(ReceivedDelivery {
         id: row.name("id")?,
         event: row.text("event")?,

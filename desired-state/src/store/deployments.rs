@@ -1,10 +1,10 @@
 //! Deployments in flight: written down before they start, so that a restarted daemon finds them again.
 
 use super::bounds::{self, cut, whole};
-use super::connection::Turn;
+use super::connection::{Turn, Write};
 use super::history::insert;
 use super::memory::replace;
-use super::row::{Row, microseconds};
+use super::row::{Row, Table, microseconds};
 use super::{Store, StoreError};
 use crate::{Deployment, HistoryEntry, HostName};
 
@@ -14,6 +14,13 @@ macro_rules! columns {
         "id, host, revision, toplevel, old_toplevel, action, boot_id, destination, started_at, why"
     };
 }
+
+/// Where deployments in flight are.
+pub(super) const DEPLOYMENTS: Table = Table {
+    name: "deployments",
+    key: "host",
+    columns: columns!(),
+};
 
 impl Store {
     /// Records that a deployment begins. To begin the very same one again is harmless.
@@ -114,44 +121,52 @@ impl Store {
             .connections
             .write("record the end of a deployment")
             .await?;
-        let query = "DELETE FROM deployments WHERE id = $1 RETURNING host";
-        match write.row(sqlx::query(query).bind(id)).await? {
-            Some(row) => {
-                let host = row.name("host")?;
-                replace(&mut write, &host, document).await?;
-                let entry = HistoryEntry {
-                    host: Some(host),
-                    deployment: Some(id.to_owned()),
-                    ..entry.clone()
-                };
-                insert(&mut write, &entry).await?;
-                write.commit().await
-            }
-            None => {
-                let query = "SELECT id FROM history WHERE deployment = $1 AND kind = $2 LIMIT 1";
-                let query = sqlx::query(query)
-                    .bind(id)
-                    .bind(cut(&entry.kind, bounds::WORD).into_owned());
-                let ended = write.row(query).await?;
-                write.commit().await?;
-                match ended {
-                    Some(_) => Ok(()),
-                    None => Err(StoreError::NotInFlight {
-                        deployment: cut(id, bounds::WORD).into_owned(),
-                    }),
-                }
-            }
+        if let Some(host) = take(&mut write, id).await? {
+            replace(&mut write, &host, document).await?;
+            let entry = HistoryEntry {
+                host: Some(host),
+                deployment: Some(id.to_owned()),
+                ..entry.clone()
+            };
+            insert(&mut write, &entry).await?;
         }
+        write.commit().await
+    }
+}
+
+/// Takes a deployment out of those in flight; gives its host, or nothing when it has ended before.
+///
+/// # Errors
+///
+/// [`StoreError::NotInFlight`] when no deployment of this id ever began.
+pub(super) async fn take(write: &mut Write<'_>, id: &str) -> Result<Option<HostName>, StoreError> {
+    let query = "DELETE FROM deployments WHERE id = $1 RETURNING host";
+    let query = sqlx::query(query).bind(id);
+    let host = write.one(query, |row| row.name("host")).await?;
+    if host.is_some() {
+        return Ok(host);
+    }
+    let query = "SELECT id FROM history WHERE deployment = $1 LIMIT 1";
+    match write.one(sqlx::query(query).bind(id), |_| Ok(())).await? {
+        Some(()) => Ok(None),
+        None => Err(not_in_flight(id)),
+    }
+}
+
+/// Says that no such deployment began.
+pub(super) fn not_in_flight(id: &str) -> StoreError {
+    StoreError::NotInFlight {
+        deployment: cut(id, bounds::WORD).into_owned(),
     }
 }
 
 async fn on_host(turn: &mut Turn<'_>, host: &HostName) -> Result<Option<Deployment>, StoreError> {
     let query = concat!("SELECT ", columns!(), " FROM deployments WHERE host = $1");
-    let row = turn.row(sqlx::query(query).bind(host.as_str())).await?;
-    row.map(deployment).transpose()
+    let query = sqlx::query(query).bind(host.as_str());
+    turn.one(query, deployment).await
 }
 
-fn deployment(row: Row) -> Result<Deployment, StoreError> {
+pub(super) fn deployment(row: Row<'_>) -> Result<Deployment, StoreError> {
     Ok(Deployment {
         id: row.text("id")?,
         host: row.name("host")?,

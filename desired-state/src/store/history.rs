@@ -43,6 +43,7 @@ impl Store {
         let query = query.build();
         self.connections.all("read the history", query, entry).await
     }
+
     /// The hosts to which deployments of a commit have ended in one of these ways, in order.
     ///
     /// # Errors
@@ -63,7 +64,7 @@ impl Store {
             list.push_bind(*outcome);
         }
         query.push(") ORDER BY host");
-        let host = |row: Row| row.name("host");
+        let host = |row: Row<'_>| row.name("host");
         self.connections
             .all("read the history", query.build(), host)
             .await
@@ -74,8 +75,8 @@ impl Store {
 pub(super) async fn insert(write: &mut Write<'_>, entry: &HistoryEntry) -> Result<i64, StoreError> {
     let line =
         |text: &Option<String>, limit| text.as_deref().map(|text| cut(text, limit).into_owned());
-    let row = write
-        .row(
+    let id = write
+        .one(
             sqlx::query(
                 "INSERT INTO history (at, host, kind, revision, toplevel, action, outcome, \
                  detail, cause, deployment, started_at) \
@@ -92,15 +93,13 @@ pub(super) async fn insert(write: &mut Write<'_>, entry: &HistoryEntry) -> Resul
             .bind(line(&entry.cause, bounds::LINE))
             .bind(line(&entry.deployment, bounds::WORD))
             .bind(entry.started_at.map(microseconds)),
+            |row| row.integer("id"),
         )
         .await?;
-    match row {
-        Some(row) => row.integer("id"),
-        None => Err(unreadable("id", &"the database gave the new entry no id")),
-    }
+    id.ok_or_else(|| unreadable("id", &"the database gave the new entry no id"))
 }
 
-fn entry(row: Row) -> Result<HistoryEntry, StoreError> {
+fn entry(row: Row<'_>) -> Result<HistoryEntry, StoreError> {
     Ok(HistoryEntry {
         id: row.integer("id")?,
         at: row.time("at")?,

@@ -5,9 +5,37 @@ use jiff::Timestamp;
 use super::bounds::{self, cut, whole};
 use super::connection::Write;
 use super::history::insert;
-use super::row::{Row, microseconds};
+use super::row::{Row, Table, microseconds};
 use super::{Store, StoreError};
 use crate::{BranchName, HistoryEntry, HostName, Pin, Suspension};
+
+/// Every column of a pin, in the order in which they are written.
+macro_rules! pin_columns {
+    () => {
+        "host, revision, action, branch, pinned_by, since"
+    };
+}
+
+/// Every column of a suspension, in the order in which they are written.
+macro_rules! suspension_columns {
+    () => {
+        "host, why, suspended_by, since"
+    };
+}
+
+/// Where pins are.
+pub(super) const PINS: Table = Table {
+    name: "pins",
+    key: "host",
+    columns: pin_columns!(),
+};
+
+/// Where suspensions are.
+pub(super) const SUSPENSIONS: Table = Table {
+    name: "suspensions",
+    key: "host",
+    columns: suspension_columns!(),
+};
 
 impl Store {
     /// Holds each host at a revision, or none of them; an earlier pin of a host is replaced. Appends an entry of kind
@@ -39,10 +67,12 @@ impl Store {
         at: Timestamp,
     ) -> Result<Option<Pin>, StoreError> {
         let mut write = self.connections.write("take a pin away").await?;
-        let query = "DELETE FROM pins WHERE host = $1 \
-                     RETURNING host, revision, action, branch, pinned_by, since";
-        let row = write.row(sqlx::query(query).bind(host.as_str())).await?;
-        let old = row.map(pin).transpose()?;
+        let query = concat!(
+            "DELETE FROM pins WHERE host = $1 RETURNING ",
+            pin_columns!()
+        );
+        let query = sqlx::query(query).bind(host.as_str());
+        let old = write.one(query, pin).await?;
         if let Some(old) = &old {
             let entry = HistoryEntry {
                 revision: Some(old.revision.clone()),
@@ -62,8 +92,7 @@ impl Store {
     ///
     /// When the database cannot be read.
     pub async fn pinned(&self, host: &HostName) -> Result<Option<Pin>, StoreError> {
-        let query = "SELECT host, revision, action, branch, pinned_by, since FROM pins \
-                     WHERE host = $1";
+        let query = concat!("SELECT ", pin_columns!(), " FROM pins WHERE host = $1");
         let query = sqlx::query(query).bind(host.as_str());
         self.connections.one("read a pin", query, pin).await
     }
@@ -74,11 +103,9 @@ impl Store {
     ///
     /// When the database cannot be read.
     pub async fn pins(&self) -> Result<Vec<Pin>, StoreError> {
-        let query =
-            "SELECT host, revision, action, branch, pinned_by, since FROM pins ORDER BY host";
-        self.connections
-            .all("read the pins", sqlx::query(query), pin)
-            .await
+        let query = concat!("SELECT ", pin_columns!(), " FROM pins ORDER BY host");
+        let query = sqlx::query(query);
+        self.connections.all("read the pins", query, pin).await
     }
 
     /// Suspends a host; an earlier suspension of the host is replaced. Appends an entry of kind `suspend`.
@@ -124,10 +151,12 @@ impl Store {
         at: Timestamp,
     ) -> Result<Option<Suspension>, StoreError> {
         let mut write = self.connections.write("end a suspension").await?;
-        let query = "DELETE FROM suspensions WHERE host = $1 \
-                     RETURNING host, why, suspended_by, since";
-        let row = write.row(sqlx::query(query).bind(host.as_str())).await?;
-        let old = row.map(suspension).transpose()?;
+        let query = concat!(
+            "DELETE FROM suspensions WHERE host = $1 RETURNING ",
+            suspension_columns!()
+        );
+        let query = sqlx::query(query).bind(host.as_str());
+        let old = write.one(query, suspension).await?;
         if let Some(old) = &old {
             let entry = HistoryEntry {
                 detail: why.to_owned(),
@@ -146,7 +175,11 @@ impl Store {
     ///
     /// When the database cannot be read.
     pub async fn suspended(&self, host: &HostName) -> Result<Option<Suspension>, StoreError> {
-        let query = "SELECT host, why, suspended_by, since FROM suspensions WHERE host = $1";
+        let query = concat!(
+            "SELECT ",
+            suspension_columns!(),
+            " FROM suspensions WHERE host = $1"
+        );
         let query = sqlx::query(query).bind(host.as_str());
         self.connections
             .one("read a suspension", query, suspension)
@@ -159,7 +192,11 @@ impl Store {
     ///
     /// When the database cannot be read.
     pub async fn suspensions(&self) -> Result<Vec<Suspension>, StoreError> {
-        let query = "SELECT host, why, suspended_by, since FROM suspensions ORDER BY host";
+        let query = concat!(
+            "SELECT ",
+            suspension_columns!(),
+            " FROM suspensions ORDER BY host"
+        );
         self.connections
             .all("read the suspensions", sqlx::query(query), suspension)
             .await
@@ -203,7 +240,7 @@ fn entry(host: &HostName, kind: &str, by: &str, at: Timestamp) -> HistoryEntry {
     }
 }
 
-fn pin(row: Row) -> Result<Pin, StoreError> {
+pub(super) fn pin(row: Row<'_>) -> Result<Pin, StoreError> {
     Ok(Pin {
         host: row.name("host")?,
         revision: row.name("revision")?,
@@ -214,7 +251,7 @@ fn pin(row: Row) -> Result<Pin, StoreError> {
     })
 }
 
-fn suspension(row: Row) -> Result<Suspension, StoreError> {
+pub(super) fn suspension(row: Row<'_>) -> Result<Suspension, StoreError> {
     Ok(Suspension {
         host: row.name("host")?,
         why: row.text("why")?,

@@ -3,8 +3,16 @@
 use super::bounds::{self, whole};
 use super::connection::Write;
 use super::history::insert;
+use super::row::{Row, Table};
 use super::{Store, StoreError};
 use crate::{HistoryEntry, HostName};
+
+/// Where the documents are.
+pub(super) const DOCUMENTS: Table = Table {
+    name: "host_memories",
+    key: "host",
+    columns: "host, document",
+};
 
 impl Store {
     /// The document that was remembered for a host last.
@@ -13,10 +21,9 @@ impl Store {
     ///
     /// When the database cannot be read.
     pub async fn memory(&self, host: &HostName) -> Result<Option<String>, StoreError> {
-        let query = "SELECT document FROM host_memories WHERE host = $1";
-        let query = sqlx::query(query).bind(host.as_str());
+        let query = sqlx::query("SELECT document FROM host_memories WHERE host = $1");
         self.connections
-            .one("read a host's memory", query, |row| row.text("document"))
+            .one("read a host's memory", query.bind(host.as_str()), document)
             .await
     }
 
@@ -28,6 +35,26 @@ impl Store {
     pub async fn remember(&self, host: &HostName, document: &str) -> Result<(), StoreError> {
         let mut write = self.connections.write("remember for a host").await?;
         replace(&mut write, host, document).await?;
+        write.commit().await
+    }
+
+    /// Remembers a document for each of several hosts, all or none: what was seen of many hosts is one write to the
+    /// disk.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::remember`].
+    pub async fn record_documents(
+        &self,
+        documents: &[(HostName, String)],
+    ) -> Result<(), StoreError> {
+        if documents.is_empty() {
+            return Ok(());
+        }
+        let mut write = self.connections.write("remember for several hosts").await?;
+        for (host, document) in documents {
+            replace(&mut write, host, document).await?;
+        }
         write.commit().await
     }
 
@@ -47,6 +74,10 @@ impl Store {
         replace(&mut write, host, document).await?;
         write.commit().await
     }
+}
+
+pub(super) fn document(row: Row<'_>) -> Result<String, StoreError> {
+    row.text("document")
 }
 
 /// Remembers a document as a part of a larger change.

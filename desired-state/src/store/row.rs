@@ -1,34 +1,57 @@
 //! Reading a row back into checked values.
 
 use jiff::Timestamp;
-use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, Sqlite};
 
 use super::StoreError;
 
-/// A row that was read. What does not parse was written by somebody else, and is an error, never a panic.
-pub(super) struct Row(pub(super) SqliteRow);
+/// A table that has one row a host at most, as a part of a joined row.
+pub(super) struct Table {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// The column that says which host; never NULL.
+    pub(super) key: &'static str,
+    /// All columns, with commas between them.
+    pub(super) columns: &'static str,
+}
 
-impl Row {
+/// A row that was read. What does not parse was written by somebody else, and is an error, never a panic.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'r> {
+    row: &'r SqliteRow,
+    /// The table of a joined row, whose columns are called `table.column`.
+    table: Option<&'static str>,
+}
+
+impl<'r> Row<'r> {
+    /// A row whose columns are called by their names alone.
+    pub(super) fn new(row: &'r SqliteRow) -> Self {
+        Self { row, table: None }
+    }
+
+    /// The part of a joined row that is of this table; `None` if the table has no row for it.
+    pub(super) fn part(self, of: &Table) -> Result<Option<Self>, StoreError> {
+        let part = Self {
+            table: Some(of.name),
+            ..self
+        };
+        Ok(part.optional_text(of.key)?.map(|_| part))
+    }
+
     /// A whole number.
     pub(super) fn integer(&self, column: &'static str) -> Result<i64, StoreError> {
-        self.0
-            .try_get(column)
-            .map_err(|error| unreadable(column, &error))
+        self.value(column)
     }
 
     /// A text.
     pub(super) fn text(&self, column: &'static str) -> Result<String, StoreError> {
-        self.0
-            .try_get(column)
-            .map_err(|error| unreadable(column, &error))
+        self.value(column)
     }
 
     /// A text that may be absent.
     pub(super) fn optional_text(&self, column: &'static str) -> Result<Option<String>, StoreError> {
-        self.0
-            .try_get(column)
-            .map_err(|error| unreadable(column, &error))
+        self.value(column)
     }
 
     /// A checked name.
@@ -59,13 +82,21 @@ impl Row {
         &self,
         column: &'static str,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let microseconds: Option<i64> = self
-            .0
-            .try_get(column)
-            .map_err(|error| unreadable(column, &error))?;
+        let microseconds: Option<i64> = self.value(column)?;
         microseconds
             .map(|microseconds| timestamp(column, microseconds))
             .transpose()
+    }
+
+    fn value<T>(&self, column: &'static str) -> Result<T, StoreError>
+    where
+        T: sqlx::Type<Sqlite> + sqlx::Decode<'r, Sqlite>,
+    {
+        let value = match self.table {
+            None => self.row.try_get(column),
+            Some(table) => self.row.try_get(&*format!("{table}.{column}")),
+        };
+        value.map_err(|error| unreadable(column, &error))
     }
 }
 

@@ -6,8 +6,11 @@ mod deployments;
 mod durability;
 mod history;
 mod hold;
+mod host_record;
+mod inline;
 mod opening;
 mod prune;
+mod record;
 mod unannounced;
 mod wishes;
 

@@ -26,13 +26,14 @@ impl Store {
         let key = key(repository.as_str());
         let mut write = self.connections.write("note what a poll found").await?;
         let waiting = write
-            .row(
+            .one(
                 sqlx::query(
                     "SELECT id FROM deliveries \
                      WHERE repository_key = $1 AND branch = $2 AND fetched = 0 LIMIT 1",
                 )
                 .bind(&*key)
                 .bind(branch.as_str()),
+                |_| Ok(()),
             )
             .await?;
         if waiting.is_none() {
@@ -99,7 +100,7 @@ impl Store {
     }
 }
 
-fn unannounced(row: Row) -> Result<Unannounced, StoreError> {
+fn unannounced(row: Row<'_>) -> Result<Unannounced, StoreError> {
     Ok(Unannounced {
         repository: row.name("repository")?,
         branch: row.name("branch")?,

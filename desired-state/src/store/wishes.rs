@@ -3,7 +3,7 @@
 use super::bounds::{self, cut};
 use super::connection::Write;
 use super::history::insert;
-use super::row::{Row, microseconds, unreadable};
+use super::row::{Row, Table, microseconds, unreadable};
 use super::{Store, StoreError};
 use crate::{BranchState, Cause, HistoryEntry, HostName, Revision, Wish};
 
@@ -14,6 +14,13 @@ macro_rules! columns {
          cause_detail, requested_at, recorded_at"
     };
 }
+
+/// Where wishes are.
+pub(super) const WISHES: Table = Table {
+    name: "wishes",
+    key: "host",
+    columns: columns!(),
+};
 
 impl Store {
     /// What a host should run, if that was ever recorded.
@@ -65,11 +72,8 @@ impl Store {
 
 async fn set(write: &mut Write<'_>, new: &Wish) -> Result<(), StoreError> {
     let query = concat!("SELECT ", columns!(), " FROM wishes WHERE host = $1");
-    let old = write
-        .row(sqlx::query(query).bind(new.host.as_str()))
-        .await?
-        .map(wish)
-        .transpose()?;
+    let query = sqlx::query(query).bind(new.host.as_str());
+    let old = write.one(query, wish).await?;
     let cause_detail = cause_detail(&new.cause);
     let (branch_at, untrusted_why) = kept_from(&new.branch_state);
     write
@@ -179,7 +183,7 @@ fn kept_from(state: &BranchState) -> (Option<&str>, Option<String>) {
     }
 }
 
-fn wish(row: Row) -> Result<Wish, StoreError> {
+pub(super) fn wish(row: Row<'_>) -> Result<Wish, StoreError> {
     let branch_state = match row.text("branch_state")?.as_str() {
         "present" => BranchState::Present,
         "gone" => BranchState::Gone,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{Collection, CollectionResult, NixStore};
 
-fn collection(seconds: i64, result: CollectionResult) -> Collection {
+pub(super) fn collection(seconds: i64, result: CollectionResult) -> Collection {
     Collection {
         began_at: at(seconds),
         ended_at: at(seconds + 7),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{Built, Deployment, HistoryEntry, HistoryFilter, StoreError};
 
-fn deployment(id: &str, name: &str) -> Deployment {
+pub(super) fn deployment(id: &str, name: &str) -> Deployment {
     Deployment {
         id: id.to_owned(),
         host: host(name),
@@ -18,7 +18,7 @@ fn deployment(id: &str, name: &str) -> Deployment {
     }
 }
 
-fn ended() -> HistoryEntry {
+pub(super) fn ended() -> HistoryEntry {
     HistoryEntry {
         outcome: Some("converged".to_owned()),
         ..HistoryEntry::new(at(9), "deployment")

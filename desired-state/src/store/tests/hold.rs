@@ -3,7 +3,7 @@
 use super::*;
 use crate::{HistoryFilter, Pin, Suspension};
 
-fn pin(name: &str, digit: char) -> Pin {
+pub(super) fn pin(name: &str, digit: char) -> Pin {
     Pin {
         host: host(name),
         revision: revision(digit),
@@ -14,7 +14,7 @@ fn pin(name: &str, digit: char) -> Pin {
     }
 }
 
-fn suspension(name: &str, why: &str) -> Suspension {
+pub(super) fn suspension(name: &str, why: &str) -> Suspension {
     Suspension {
         host: host(name),
         why: why.to_owned(),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{BranchState, Cause, HistoryFilter, StoreError, Wish};
 
-fn wish(name: &str, digit: char) -> Wish {
+pub(super) fn wish(name: &str, digit: char) -> Wish {
     Wish {
         host: host(name),
         repository: infra(),
