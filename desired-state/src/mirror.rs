@@ -12,8 +12,9 @@
 //!
 //! # Layout
 //!
-//! `address` `credentials` what is checked before the network is touched · `fetch` one fetch · `stop` its end ·
-//! `layout` `branches` `health` the repository on disk · `remote_failure` `error` what can go wrong, and the mend.
+//! `address` `credentials` what is checked before the network is touched · `fetch` one fetch · `ssh` through the
+//! OpenSSH client · `stop` its end · `layout` `branches` `health` the repository on disk · `lineage` `revisions` what
+//! it is asked · `remote_failure` `error` what can go wrong, and the mend.
 
 mod address;
 mod branches;
@@ -22,9 +23,11 @@ mod error;
 mod fetch;
 mod health;
 mod layout;
+mod lineage;
 mod remote_failure;
 mod revisions;
 mod settings;
+mod ssh;
 mod stop;
 
 use std::collections::BTreeMap;
@@ -38,15 +41,15 @@ use git2::Repository;
 pub use address::{Address, AddressError, SshAddress, check_url};
 pub use credentials::CredentialsError;
 pub use error::MirrorError;
+pub use lineage::Lineage;
 pub use remote_failure::RemoteFailure;
 pub use settings::{Access, MirrorSettings};
-pub(crate) use stop::Stop;
 
-use crate::lineage::{self, Lineage};
-use crate::signature::Signed;
-use crate::{BranchName, Revision};
+use crate::names::{BranchName, Revision};
+use crate::signature::{self, Distrust, Signed, Signers};
 use branches::Tips;
 use layout::Layout;
+use stop::Stop;
 
 /// How long the thread of a fetch gets to notice its limit and to say what the server said last; after that the
 /// call returns without it.
@@ -246,20 +249,20 @@ impl Mirror {
         .await
     }
 
-    /// A commit's signature and what it signs; `None` if it has none.
+    /// Why a commit of the mirror is not trusted; `None` if it has a good signature by one of `signers`.
     ///
-    /// # Errors
-    ///
-    /// The mirror does not have the commit, or cannot be read.
-    pub(crate) async fn signature(
-        &self,
-        revision: &Revision,
-    ) -> Result<Option<Signed>, MirrorError> {
+    /// The time at which a key has to be valid is, as for `git verify-commit`, the commit's own for SSH keys
+    /// and now for OpenPGP keys: a key that was stolen has to be removed from the file.
+    pub async fn distrust(&self, revision: &Revision, signers: &Signers) -> Option<Distrust> {
         let revision = revision.clone();
-        self.read("read a commit", move |repository| {
+        let signed = self.read("read a commit", move |repository| {
             Signed::read(repository, git2::Oid::from_str(revision.as_str())?)
-        })
-        .await
+        });
+        match signed.await {
+            Ok(Some(signed)) => signature::check(&signed, signers).await,
+            Ok(None) => Some(Distrust::Unsigned),
+            Err(error) => Some(Distrust::unchecked(&error)),
+        }
     }
 
     /// Makes the next fetch look at every file of the mirror: for whoever met damage in it elsewhere, for instance

@@ -13,7 +13,7 @@
 //! One process writes: the daemon. A backup or a `sqlite3` shell beside it does no harm.
 //!
 //! All SQL of the project is in this folder. Queries keep to what PostgreSQL has too; what is SQLite's own (opening,
-//! pragmas, the schema's triggers) is in `connection.rs`, `schema.rs` and `migrations/`.
+//! pragmas, the schema's triggers) is in `sqlite.rs`, `schema.rs` and `migrations/`.
 
 mod bounds;
 mod built;
@@ -23,14 +23,17 @@ mod deliveries;
 mod deployments;
 mod error;
 mod history;
-mod hold;
 mod host_record;
 mod inline;
 mod memory;
+mod pins;
 mod prune;
 mod record;
 mod row;
 mod schema;
+mod sqlite;
+mod suspensions;
+mod turn;
 mod unannounced;
 mod wishes;
 
@@ -43,10 +46,10 @@ use std::sync::Arc;
 
 pub use connection::Turns;
 pub use error::StoreError;
-pub use prune::Pruned;
 
 use connection::Connections;
 use inline::Mode;
+use sqlite::Database;
 
 /// The memory of `reconcile`. Clones share the same two connections to the database.
 #[derive(Debug, Clone)]
@@ -87,11 +90,12 @@ impl Store {
                 path: path.to_owned(),
                 source,
             })?;
-        let connections = Connections::new(path, mode);
-        connections.check().await?;
-        let mut turn = connections.read("bring the schema up to date").await?;
-        let migrate = schema::migrate(turn.connection(), connections.path());
-        mode.wait(migrate).await?;
+        let connections = Connections::new(Database::new(path, mode));
+        let database = connections.database();
+        let mut turn = connections.read("open the store").await?;
+        mode.wait(database.check(turn.connection())).await?;
+        mode.wait(schema::migrate(turn.connection(), database.path()))
+            .await?;
         turn.end();
         Ok(Self {
             connections: Arc::new(connections),

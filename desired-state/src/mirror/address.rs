@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Access;
+use super::settings::Access;
 
 /// The longest URL, in bytes: git itself and web servers handle little more, and no forge makes longer ones.
 const LONGEST: usize = 2048;

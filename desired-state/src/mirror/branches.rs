@@ -6,8 +6,8 @@ use git2::{Error, ErrorClass, ErrorCode, Oid, Repository};
 
 use super::health::damaged_ref;
 use super::layout::KEPT;
-use crate::lineage::{self, Lineage};
-use crate::{BranchName, Revision};
+use super::lineage::{self, Lineage};
+use crate::names::{BranchName, Revision};
 
 /// Where each branch points.
 pub(super) type Tips = BTreeMap<BranchName, Revision>;

@@ -6,7 +6,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::Access;
+use super::settings::Access;
 
 /// The longest token, in bytes. Gitea's have 40; a JWT may have some thousands.
 const LONGEST_TOKEN: u64 = 16 * 1024;

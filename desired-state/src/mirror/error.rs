@@ -4,7 +4,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{AddressError, CredentialsError, RemoteFailure};
+use super::address::AddressError;
+use super::credentials::CredentialsError;
+use super::remote_failure::RemoteFailure;
 
 /// Why a mirror could not do what was asked: one variant a step, each with the mend where one is known.
 #[derive(Debug, thiserror::Error)]

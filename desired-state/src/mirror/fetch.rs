@@ -17,8 +17,8 @@ use super::health::{self, Health, Look};
 use super::layout::{Layout, git};
 use super::remote_failure::{RemoteFailure, from_libgit2, from_ssh, last_words};
 use super::settings::MirrorSettings;
+use super::ssh::{self, Registered, SshCommand, SshReport};
 use super::stop::Stop;
-use crate::ssh_transport::{self, Registered, SshCommand, SshReport};
 
 /// Every branch to the branch of the same name, forced pushes included. Tags are left out: no host follows one.
 const BRANCHES: &str = "+refs/heads/*:refs/heads/*";
@@ -54,7 +54,7 @@ pub(super) fn run(
     stop: &Arc<Stop>,
 ) -> Result<Done, MirrorError> {
     configure_libgit2()?;
-    ssh_transport::register().map_err(git("set up the transport"))?;
+    ssh::register().map_err(git("set up the transport"))?;
     let credentials = credentials::read(&settings.access)?;
     let fetch = Fetch {
         settings,
@@ -95,7 +95,7 @@ pub(super) fn ask(
     stop: &Arc<Stop>,
 ) -> Result<(), MirrorError> {
     configure_libgit2()?;
-    ssh_transport::register().map_err(git("set up the transport"))?;
+    ssh::register().map_err(git("set up the transport"))?;
     let credentials = credentials::read(&settings.access)?;
     let fetch = Fetch {
         settings,

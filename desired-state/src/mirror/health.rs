@@ -13,8 +13,9 @@ use git2::{ErrorClass, ErrorCode, ObjectType, Oid, Repository};
 use miniz_oxide::inflate::{TINFLStatus, decompress_to_vec_zlib_with_limit};
 use tokio::time::Instant;
 
+use super::error::MirrorError;
 use super::layout::{DEEPEST, Layout, git};
-use super::{MirrorError, Stop};
+use super::stop::Stop;
 
 /// How long a thorough look may take at most: an `infra` repository takes far less than a second; a fork of
 /// nixpkgs is looked at as far as it goes.

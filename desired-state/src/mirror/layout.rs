@@ -28,7 +28,8 @@ use git2::{Repository, RepositoryInitOptions};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::{MirrorError, Stop};
+use super::error::MirrorError;
+use super::stop::Stop;
 
 /// The folder of refs that hold on to commits which no branch leads to any more; the last part is the commit's id.
 pub(super) const KEPT: &str = "refs/reconcile/kept/";

@@ -2,8 +2,8 @@
 
 use git2::{ErrorCode, ObjectType, Oid, Repository};
 
-use super::MirrorError;
-use crate::Revision;
+use super::error::MirrorError;
+use crate::names::Revision;
 
 /// The fewest digits: what `git log --oneline` prints at least.
 const FEWEST: usize = 7;

@@ -8,14 +8,14 @@ use tokio::time::Instant;
 
 /// Shared by the task that waits for a fetch and the thread that does it.
 #[derive(Debug)]
-pub(crate) struct Stop {
+pub(super) struct Stop {
     at: Instant,
     called_off: AtomicBool,
 }
 
 impl Stop {
     /// Ends `limit` from now.
-    pub(crate) fn after(limit: Duration) -> Arc<Self> {
+    pub(super) fn after(limit: Duration) -> Arc<Self> {
         Arc::new(Self {
             at: Instant::now() + limit,
             called_off: AtomicBool::new(false),
@@ -23,12 +23,12 @@ impl Stop {
     }
 
     /// When the limit is over.
-    pub(crate) fn at(&self) -> Instant {
+    pub(super) fn at(&self) -> Instant {
         self.at
     }
 
     /// How long the fetch may still take; zero once it has been called off.
-    pub(crate) fn time_left(&self) -> Duration {
+    pub(super) fn time_left(&self) -> Duration {
         if self.called_off.load(Ordering::Relaxed) {
             Duration::ZERO
         } else {
@@ -37,7 +37,7 @@ impl Stop {
     }
 
     /// Whether the fetch has to end now.
-    pub(crate) fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.time_left().is_zero()
     }
 }

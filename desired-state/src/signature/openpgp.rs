@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::Distrust;
 use super::commit::Signed;
+use super::distrust::Distrust;
 use super::program::{ProgramError, run, scratch, shown};
 
 const PROGRAM: &str = "gpgv";

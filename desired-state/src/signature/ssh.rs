@@ -3,8 +3,8 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use super::Distrust;
 use super::commit::Signed;
+use super::distrust::Distrust;
 use super::program::{ProgramError, Said, run, scratch, shown};
 
 const PROGRAM: &str = "ssh-keygen";

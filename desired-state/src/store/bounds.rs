@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::StoreError;
+use super::error::StoreError;
 
 /// A short word: an action, an event, an outcome, an id. In bytes.
 pub(super) const WORD: usize = 64;

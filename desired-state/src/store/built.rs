@@ -3,7 +3,8 @@
 use super::bounds::{self, whole};
 use super::row::{Row, microseconds};
 use super::{Store, StoreError};
-use crate::{Built, RepositoryName, Revision};
+use crate::names::{RepositoryName, Revision};
+use crate::records::Built;
 
 impl Store {
     /// Records what attributes of a revision evaluate to, all or none, in place of what was recorded for them before.

@@ -1,10 +1,10 @@
 //! The last garbage collection of each store of Nix.
 
 use super::bounds::{self, cut};
-use super::connection::Write;
 use super::row::{Row, Table, microseconds, unreadable};
+use super::turn::Write;
 use super::{Store, StoreError};
-use crate::{Collection, CollectionResult, NixStore};
+use crate::records::{Collection, CollectionResult, NixStore};
 
 /// Every column of a collection, in the order in which they are written.
 macro_rules! columns {

@@ -3,7 +3,8 @@
 use super::bounds::{self, cut};
 use super::row::{Row, microseconds};
 use super::{Store, StoreError};
-use crate::{DeliveryId, Novelty, ReceivedDelivery, RepositoryName};
+use crate::names::{DeliveryId, RepositoryName};
+use crate::records::{Novelty, ReceivedDelivery};
 
 /// How many deliveries, or repositories, one question answers. Who marks these as fetched gets the rest the next time.
 const MOST: i64 = 1000;

@@ -1,12 +1,13 @@
 //! Deployments in flight: written down before they start, so that a restarted daemon finds them again.
 
 use super::bounds::{self, cut, whole};
-use super::connection::{Turn, Write};
 use super::history::insert;
 use super::memory::replace;
 use super::row::{Row, Table, microseconds};
+use super::turn::{Turn, Write};
 use super::{Store, StoreError};
-use crate::{Deployment, HistoryEntry, HostName};
+use crate::names::HostName;
+use crate::records::{Deployment, HistoryEntry};
 
 /// Every column of a deployment, in the order in which they are written.
 macro_rules! columns {

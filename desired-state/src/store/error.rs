@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::HostName;
+use crate::names::HostName;
 
 /// Why the store did not do what it was asked. Nothing of a failed change is kept: a change is whole or not at all.
 #[derive(Debug, thiserror::Error)]

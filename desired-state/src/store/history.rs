@@ -1,12 +1,14 @@
 //! The history: what happened, in order. There is no statement that changes an entry.
 
+use jiff::Timestamp;
 use sqlx::QueryBuilder;
 
 use super::bounds::{self, cut};
-use super::connection::Write;
 use super::row::{Row, microseconds, unreadable};
+use super::turn::Write;
 use super::{Store, StoreError};
-use crate::{HistoryEntry, HistoryFilter, HostName, Revision};
+use crate::names::{HostName, Revision};
+use crate::records::{HistoryEntry, HistoryFilter};
 
 impl Store {
     /// Appends an entry; returns its id. Texts that are too long are cut.
@@ -68,6 +70,15 @@ impl Store {
         self.connections
             .all("read the history", query.build(), host)
             .await
+    }
+}
+
+/// What the history says of everything that a person does to a host.
+pub(super) fn by_person(host: &HostName, kind: &str, by: &str, at: Timestamp) -> HistoryEntry {
+    HistoryEntry {
+        host: Some(host.clone()),
+        cause: Some(format!("person {by}")),
+        ..HistoryEntry::new(at, kind)
     }
 }
 

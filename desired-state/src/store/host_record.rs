@@ -7,12 +7,14 @@ use sqlx::AssertSqlSafe;
 
 use super::collections::{COLLECTIONS, collection};
 use super::deployments::{DEPLOYMENTS, deployment};
-use super::hold::{PINS, SUSPENSIONS, pin, suspension};
 use super::memory::{DOCUMENTS, document};
+use super::pins::{PINS, pin};
 use super::row::{Row, Table};
+use super::suspensions::{SUSPENSIONS, suspension};
 use super::wishes::{WISHES, wish};
 use super::{Store, StoreError};
-use crate::{HostName, HostRecord};
+use crate::names::HostName;
+use crate::records::HostRecord;
 
 /// One statement that joins what each table has of a host: five times as quick as one for each of them, and it sees
 /// one state of the database.

@@ -1,11 +1,12 @@
 //! The reconciler's own document for each host, which the store keeps without reading it.
 
 use super::bounds::{self, whole};
-use super::connection::Write;
 use super::history::insert;
 use super::row::{Row, Table};
+use super::turn::Write;
 use super::{Store, StoreError};
-use crate::{HistoryEntry, HostName};
+use crate::names::HostName;
+use crate::records::HistoryEntry;
 
 /// Where the documents are.
 pub(super) const DOCUMENTS: Table = Table {

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::row::microseconds;
 use super::{Store, StoreError};
+use crate::records::Pruned;
 
 /// How long deliveries and findings of polls are kept: long enough to see that a webhook stopped last month.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -17,19 +18,6 @@ const HISTORY_PER_HOST: i64 = 5_000;
 
 /// How many revisions are remembered for each attribute: an older one is just evaluated again.
 const BUILT_PER_ATTRIBUTE: i64 = 200;
-
-/// How much a pruning took away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Pruned {
-    /// Deliveries.
-    pub deliveries: u64,
-    /// History entries.
-    pub history: u64,
-    /// Records of what was built.
-    pub built: u64,
-    /// Findings of polls that were never settled.
-    pub unannounced: u64,
-}
 
 impl Store {
     /// Takes away what is too old or too much, in one transaction. Meant to be called about once an hour.

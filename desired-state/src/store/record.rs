@@ -1,7 +1,7 @@
 //! What a pass over a host found out.
 
 use super::{Store, StoreError, collections, deployments, history, memory};
-use crate::{HistoryEntry, Record};
+use crate::records::{HistoryEntry, Record};
 
 impl Store {
     /// Records what a pass over a host found out, all or nothing: a crash in between would forget that a deployment

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite};
 
-use super::StoreError;
+use super::error::StoreError;
 
 /// A table that has one row a host at most, as a part of a joined row.
 pub(super) struct Table {

@@ -6,7 +6,7 @@ use sqlx::SqlSafeStr as _;
 use sqlx::SqliteConnection;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 
-use super::StoreError;
+use super::error::StoreError;
 
 /// Every version of the schema: number, name, SQL. Only ever grows at the end.
 const VERSIONS: &[(i64, &str, &str)] = &[

@@ -5,12 +5,13 @@ mod deliveries;
 mod deployments;
 mod durability;
 mod history;
-mod hold;
 mod host_record;
 mod inline;
 mod opening;
+mod pins;
 mod prune;
 mod record;
+mod suspensions;
 mod unannounced;
 mod wishes;
 
@@ -18,7 +19,8 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 
 use super::Store;
-use crate::{BranchName, DeliveryId, HostName, ReceivedDelivery, RepositoryName, Revision};
+use crate::names::{BranchName, DeliveryId, HostName, RepositoryName, Revision};
+use crate::records::{HistoryFilter, ReceivedDelivery};
 
 /// A store in a folder of its own, which goes with it.
 struct Fresh {
@@ -83,4 +85,10 @@ fn delivery(id: &str, seconds: i64) -> ReceivedDelivery {
         branch: Some("main".to_owned()),
         received_at: at(seconds),
     }
+}
+
+/// The kinds of the history, oldest first.
+async fn kinds(store: &Store) -> Vec<String> {
+    let entries = store.history(&HistoryFilter::default()).await.unwrap();
+    entries.into_iter().rev().map(|entry| entry.kind).collect()
 }

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use super::deliveries::key;
 use super::row::{Row, microseconds};
 use super::{Store, StoreError};
-use crate::{BranchName, RepositoryName, Revision, Unannounced};
+use crate::names::{BranchName, RepositoryName, Revision};
+use crate::records::Unannounced;
 
 impl Store {
     /// Notes that a poll found a branch at a new tip. A tip that was noted before keeps its first time; one whose

@@ -1,11 +1,12 @@
 //! Wishes: what each host should run.
 
 use super::bounds::{self, cut};
-use super::connection::Write;
 use super::history::insert;
 use super::row::{Row, Table, microseconds, unreadable};
+use super::turn::Write;
 use super::{Store, StoreError};
-use crate::{BranchState, Cause, HistoryEntry, HostName, Revision, Wish};
+use crate::names::{HostName, Revision};
+use crate::records::{BranchState, Cause, HistoryEntry, Wish};
 
 /// Every column of a wish, in the order in which they are written.
 macro_rules! columns {

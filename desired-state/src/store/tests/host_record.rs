@@ -2,7 +2,8 @@
 
 use super::collections::collection;
 use super::deployments::deployment;
-use super::hold::{pin, suspension};
+use super::pins::pin;
+use super::suspensions::suspension;
 use super::wishes::wish;
 use super::*;
 use crate::{BranchState, CollectionResult, HostRecord, NixStore, Wish};

@@ -1,6 +1,6 @@
 //! The name of a branch.
 
-use crate::checked::checked_text;
+use super::checked::checked_text;
 
 /// The longest branch name, in bytes: longer ones do not fit in a file name, and Gitea stores 255 at most.
 const LONGEST: usize = 255;

@@ -1,6 +1,6 @@
 //! How one commit stands to another: may a host go from the one to the other without a person having said so?
 
-use crate::Revision;
+use crate::names::Revision;
 
 /// How the commit that a branch shows now stands to the commit that it showed before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,7 +29,7 @@ impl Lineage {
 /// # Errors
 ///
 /// `to` is not there, or an object on the way cannot be read.
-pub(crate) fn between(
+pub(super) fn between(
     repository: &git2::Repository,
     from: &Revision,
     to: &Revision,

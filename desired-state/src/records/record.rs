@@ -1,6 +1,8 @@
 //! What a pass over a host found out.
 
-use crate::{Collection, HistoryEntry, HostName};
+use super::collection::Collection;
+use super::history::HistoryEntry;
+use crate::names::HostName;
 
 /// What a pass over a host found out, to be written down together.
 #[derive(Debug, Clone, PartialEq, Eq)]

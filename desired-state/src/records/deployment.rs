@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{HostName, Revision};
+use crate::names::{HostName, Revision};
 
 /// One attempt to bring one host to one toplevel. It is written down **before** anything starts on the host, so that
 /// a restarted daemon knows what to look for there. At most one is in flight for a host.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{BranchName, RepositoryName, Revision};
+use crate::names::{BranchName, RepositoryName, Revision};
 
 /// A branch's new tip that a poll found, while its delivery never came: the webhook does not work, or lost one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

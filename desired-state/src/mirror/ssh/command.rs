@@ -3,18 +3,19 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::mirror::{Access, SshAddress};
+use crate::mirror::address::SshAddress;
+use crate::mirror::settings::Access;
 
 /// How long OpenSSH waits for a connection at most: three retransmissions of the first packet (RFC 6298), so that a
 /// wrong address is named as one well before the fetch's own limit.
 const CONNECT: Duration = Duration::from_secs(15);
 
 /// The program.
-pub(crate) const PROGRAM: &str = "ssh";
+pub(super) const PROGRAM: &str = "ssh";
 
 /// An `ssh` command line that runs `git-upload-pack` on the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SshCommand {
+pub(in crate::mirror) struct SshCommand {
     arguments: Vec<String>,
 }
 
@@ -23,7 +24,7 @@ impl SshCommand {
     ///
     /// `address` and `access` were checked by `check_url`: no host and no user begins with `-`, and no path holds
     /// what ssh_config(5) would read as more than a character.
-    pub(crate) fn new(address: &SshAddress, access: &Access, limit: Duration) -> Self {
+    pub(in crate::mirror) fn new(address: &SshAddress, access: &Access, limit: Duration) -> Self {
         let mut arguments = vec![
             "-T".to_owned(), // no terminal
             "-a".to_owned(), // no agent forwarding
@@ -87,7 +88,7 @@ impl SshCommand {
     }
 
     /// The arguments, without the program.
-    pub(crate) fn arguments(&self) -> &[String] {
+    pub(super) fn arguments(&self) -> &[String] {
         &self.arguments
     }
 }

@@ -1,9 +1,9 @@
-//! The two ways in which a person overrules the branch: a pin and a suspension.
+//! A person holds a host at a revision.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{BranchName, HostName, Revision};
+use crate::names::{BranchName, HostName, Revision};
 
 /// A host is held at a revision by a person, whatever its branch does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,19 +17,6 @@ pub struct Pin {
     /// The branch that the revision was taken from, when the person named a branch.
     pub branch: Option<BranchName>,
     /// Who pinned it. At most 255 bytes are kept.
-    pub by: String,
-    /// Since when; kept to the microsecond.
-    pub since: Timestamp,
-}
-
-/// Nothing is deployed to a host until a person resumes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Suspension {
-    /// Which host.
-    pub host: HostName,
-    /// Why, in the person's words. At most 4 KiB are kept.
-    pub why: String,
-    /// Who suspended it. At most 255 bytes are kept.
     pub by: String,
     /// Since when; kept to the microsecond.
     pub since: Timestamp,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Invalid;
-use crate::{BranchName, DeliveryId, HostName, RepositoryName, Revision};
+use crate::names::{BranchName, DeliveryId, HostName, RepositoryName, Revision};
 
 /// Texts that somebody with bad intent, or a broken program, might send as a name.
 fn hostile() -> impl Strategy<Value = String> {

@@ -1,6 +1,10 @@
 //! All that is stored of one host.
 
-use crate::{Collection, Deployment, Pin, Suspension, Wish};
+use super::collection::Collection;
+use super::deployment::Deployment;
+use super::pin::Pin;
+use super::suspension::Suspension;
+use super::wish::Wish;
 
 /// All that is stored of one host, as it was at one instant. Empty for a host that was never heard of.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -1,6 +1,6 @@
 //! The name of a repository on the Gitea server.
 
-use crate::checked::checked_text;
+use super::checked::checked_text;
 
 /// The longest owner or repository name, in bytes: Gitea's own form limit for a repository (`MaxSize(100)` in
 /// `services/forms/repo_form.go`); owners are shorter.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{RepositoryName, Revision};
+use crate::names::{RepositoryName, Revision};
 
 /// What a host's configuration evaluates to in a revision, and when it was built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

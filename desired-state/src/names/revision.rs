@@ -1,6 +1,6 @@
 //! A commit id.
 
-use crate::checked::checked_text;
+use super::checked::checked_text;
 
 /// The length of a SHA-1 object id in hex, gitglossary(7).
 const LENGTH: usize = 40;

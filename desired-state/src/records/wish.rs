@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{BranchName, DeliveryId, HostName, RepositoryName, Revision};
+use crate::names::{BranchName, DeliveryId, HostName, RepositoryName, Revision};
 
 /// What a host should run: the revision that its branch had when somebody last looked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -80,18 +80,18 @@ macro_rules! checked_text {
         }
 
         impl TryFrom<String> for $name {
-            type Error = $crate::checked::Invalid;
+            type Error = $crate::names::checked::Invalid;
 
             fn try_from(text: String) -> Result<Self, Self::Error> {
                 match $check(&text) {
                     Ok(()) => Ok(Self(text)),
-                    Err(why) => Err($crate::checked::Invalid::new($what, &text, why)),
+                    Err(why) => Err($crate::names::checked::Invalid::new($what, &text, why)),
                 }
             }
         }
 
         impl TryFrom<&str> for $name {
-            type Error = $crate::checked::Invalid;
+            type Error = $crate::names::checked::Invalid;
 
             fn try_from(text: &str) -> Result<Self, Self::Error> {
                 Self::try_from(text.to_owned())
@@ -99,7 +99,7 @@ macro_rules! checked_text {
         }
 
         impl std::str::FromStr for $name {
-            type Err = $crate::checked::Invalid;
+            type Err = $crate::names::checked::Invalid;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 Self::try_from(text.to_owned())
@@ -131,7 +131,7 @@ macro_rules! checked_text {
         }
     };
 }
-pub(crate) use checked_text;
+pub(super) use checked_text;
 
 #[cfg(test)]
 mod tests;

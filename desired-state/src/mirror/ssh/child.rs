@@ -16,7 +16,8 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use tokio::time::Instant;
 
-use super::{SshCall, command, lock};
+use super::call::{SshCall, lock};
+use super::command;
 
 /// How much of standard error is kept, the last of it: a screenful of warnings with room to spare.
 const SAID_KEPT: usize = 16 * 1024;

@@ -1,6 +1,6 @@
 //! The name of a host.
 
-use crate::checked::checked_text;
+use super::checked::checked_text;
 
 /// The longest host name, in bytes: a DNS label (RFC 1035 §2.3.4), which is also what `hostname` of NixOS allows.
 const LONGEST: usize = 63;
