@@ -16,6 +16,7 @@
 mod mirror;
 mod names;
 mod records;
+mod shown;
 mod signature;
 mod store;
 

@@ -13,8 +13,8 @@
 //! # Layout
 //!
 //! `address` `credentials` what is checked before the network is touched · `fetch` one fetch · `ssh` through the
-//! OpenSSH client · `stop` its end · `layout` `branches` `health` the repository on disk · `lineage` `revisions` what
-//! it is asked · `remote_failure` `error` what can go wrong, and the mend.
+//! OpenSSH client · `stop` its end · `libgit2` its limits · `layout` `branches` `health` the repository on disk ·
+//! `lineage` `revisions` what it is asked · `remote_failure` `error` what can go wrong, and the mend.
 
 mod address;
 mod branches;
@@ -23,6 +23,7 @@ mod error;
 mod fetch;
 mod health;
 mod layout;
+mod libgit2;
 mod lineage;
 mod remote_failure;
 mod revisions;
@@ -48,8 +49,9 @@ pub use settings::{Access, MirrorSettings};
 use crate::names::{BranchName, Revision};
 use crate::signature::{self, Distrust, Signed, Signers};
 use branches::Tips;
+use fetch::Fetch;
 use layout::Layout;
-use stop::Stop;
+use stop::{CallOff, Stop};
 
 /// How long the thread of a fetch gets to notice its limit and to say what the server said last; after that the
 /// call returns without it.
@@ -120,30 +122,19 @@ impl Mirror {
     ///
     /// Everything that can go wrong with files, ssh, the network and the server, each with its mend.
     pub async fn fetch(&self) -> Result<Fetched, MirrorError> {
-        let limit = self.inner.settings.timeout;
-        let stop = Stop::after(limit);
+        let stop = Stop::after(self.inner.settings.timeout);
         let turn = Arc::clone(&self.inner.turn).lock_owned();
         let turn = tokio::time::timeout_at(stop.at(), turn)
             .await
             .map_err(|_| MirrorError::Busy {
                 directory: self.directory().to_owned(),
-                limit,
+                limit: stop.limit(),
             })?;
-        let _call_off = stop::CallOff(Arc::clone(&stop));
-        let thread_stop = Arc::clone(&stop);
-        let inner = Arc::clone(&self.inner);
-        let work = tokio::task::spawn_blocking(move || {
+        let fetch = move |inner: &Inner, stop: &Arc<Stop>| {
             let _turn = turn;
-            inner.fetch(&thread_stop)
-        });
-        match tokio::time::timeout_at(stop.at() + GRACE, work).await {
-            Ok(done) => done?,
-            Err(_) => Err(MirrorError::TimedOut {
-                url: self.inner.settings.url.clone(),
-                limit,
-                said: String::new(),
-            }),
-        }
+            inner.fetch(stop)
+        };
+        self.bounded(stop, fetch).await
     }
 
     /// Asks the server whether it can be fetched from, within `limit`, and leaves the mirror alone.
@@ -152,21 +143,10 @@ impl Mirror {
     ///
     /// As [`Mirror::fetch`].
     pub async fn ask(&self, limit: Duration) -> Result<(), MirrorError> {
-        let stop = Stop::after(limit);
-        let _call_off = stop::CallOff(Arc::clone(&stop));
-        let thread_stop = Arc::clone(&stop);
-        let inner = Arc::clone(&self.inner);
-        let work = tokio::task::spawn_blocking(move || {
-            fetch::ask(&inner.settings, &inner.address, &thread_stop)
-        });
-        match tokio::time::timeout_at(stop.at() + GRACE, work).await {
-            Ok(done) => done?,
-            Err(_) => Err(MirrorError::TimedOut {
-                url: self.inner.settings.url.clone(),
-                limit,
-                said: String::new(),
-            }),
-        }
+        let ask = |inner: &Inner, stop: &Arc<Stop>| {
+            Fetch::prepare(&inner.settings, &inner.address, stop)?.ask()
+        };
+        self.bounded(Stop::after(limit), ask).await
     }
 
     /// Where a branch points; `None` if the server has no such branch.
@@ -271,6 +251,27 @@ impl Mirror {
         self.inner.in_doubt.store(true, Ordering::Relaxed);
     }
 
+    /// Does what reaches for the server, in a thread that may block, and returns at the limit at the latest, whatever
+    /// the server does. With the future, the work ends too.
+    async fn bounded<T: Send + 'static>(
+        &self,
+        stop: Arc<Stop>,
+        work: impl FnOnce(&Inner, &Arc<Stop>) -> Result<T, MirrorError> + Send + 'static,
+    ) -> Result<T, MirrorError> {
+        let _call_off = CallOff(Arc::clone(&stop));
+        let (at, limit) = (stop.at() + GRACE, stop.limit());
+        let inner = Arc::clone(&self.inner);
+        let work = tokio::task::spawn_blocking(move || work(&inner, &stop));
+        match tokio::time::timeout_at(at, work).await {
+            Ok(done) => done?,
+            Err(_) => Err(MirrorError::TimedOut {
+                url: self.inner.settings.url.clone(),
+                limit,
+                said: String::new(),
+            }),
+        }
+    }
+
     /// Asks the repository on disk, in a thread that may block.
     async fn read<T: Send + 'static>(
         &self,
@@ -285,8 +286,8 @@ impl Mirror {
 impl Inner {
     fn fetch(&self, stop: &Arc<Stop>) -> Result<Fetched, MirrorError> {
         let before = self.tips_before();
-        let (layout, settings) = (&self.layout, &self.settings);
-        let done = fetch::run(layout, settings, &self.address, &self.in_doubt, stop);
+        let done = Fetch::prepare(&self.settings, &self.address, stop)
+            .and_then(|fetch| fetch.run(&self.layout, &self.in_doubt));
         if matches!(done, Err(MirrorError::Git { .. })) {
             // A failure in the mirror itself, not of the other side.
             self.in_doubt.store(true, Ordering::Relaxed);

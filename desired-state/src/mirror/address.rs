@@ -3,9 +3,13 @@
 use std::path::PathBuf;
 
 use super::settings::Access;
+use crate::shown::shown;
 
 /// The longest URL, in bytes: git itself and web servers handle little more, and no forge makes longer ones.
 const LONGEST: usize = 2048;
+
+/// How much of a scheme that is not served an error repeats, in characters.
+const SCHEME_SHOWN: usize = 20;
 
 /// Says why a URL cannot be mirrored. No message repeats a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -140,13 +144,7 @@ fn read(url: &str) -> Result<Address, AddressError> {
 fn read_url(scheme: &str, text: &str) -> Result<Address, AddressError> {
     let scheme = scheme.to_ascii_lowercase();
     if !["ssh", "https", "http", "file"].contains(&scheme.as_str()) {
-        return Err(AddressError::Scheme(
-            scheme
-                .chars()
-                .take(20)
-                .flat_map(char::escape_debug)
-                .collect(),
-        ));
+        return Err(AddressError::Scheme(shown(&scheme, SCHEME_SHOWN)));
     }
     // The parser's own words may repeat parts of the URL, and with them a password.
     let url = url::Url::parse(text).map_err(|_| AddressError::Unreadable("not a URL"))?;

@@ -1,8 +1,7 @@
 //! One fetch, in a thread that may block.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Once};
-use std::time::Duration;
 
 use git2::{
     AutotagOption, Cred, CredentialType, Direction, ErrorClass, ErrorCode, FetchOptions,
@@ -15,6 +14,7 @@ use super::credentials::{self, Credentials};
 use super::error::MirrorError;
 use super::health::{self, Health, Look};
 use super::layout::{Layout, git};
+use super::libgit2;
 use super::remote_failure::{RemoteFailure, from_libgit2, from_ssh, last_words};
 use super::settings::MirrorSettings;
 use super::ssh::{self, Registered, SshCommand, SshReport};
@@ -22,19 +22,6 @@ use super::stop::Stop;
 
 /// Every branch to the branch of the same name, forced pushes included. Tags are left out: no host follows one.
 const BRANCHES: &str = "+refs/heads/*:refs/heads/*";
-
-/// How long an HTTP connection may stay silent. A git server that is busy says so every 5 s (uploadpack.keepAlive in
-/// git-config(1)). libgit2 has this setting for the whole process only; it ends the thread of a fetch, while the
-/// call itself has returned at the fetch's own limit.
-const HTTP_SILENCE: Duration = Duration::from_secs(30);
-
-/// How much of its caches libgit2 may keep (its default is 256 MB), and how much of the packs it maps at a time:
-/// the daemon is to stay small, and reads each object seldom.
-const OBJECT_CACHE: isize = 4 * 1024 * 1024;
-const PACKS_MAPPED: usize = 64 * 1024 * 1024;
-
-/// How many pack files libgit2 holds open at a time. Its default is no limit, and a mirror gets a pack a fetch.
-const PACKS_OPEN: usize = 64;
 
 /// What became of a fetch.
 pub(super) struct Done {
@@ -44,125 +31,90 @@ pub(super) struct Done {
     pub damage: Option<String>,
 }
 
-/// Fetches into the mirror, or clones it where there is none or a damaged one. A mirror `in_doubt` is looked at
-/// thoroughly first, and is out of doubt after that.
-pub(super) fn run(
-    layout: &Layout,
-    settings: &MirrorSettings,
-    address: &Address,
-    in_doubt: &AtomicBool,
-    stop: &Arc<Stop>,
-) -> Result<Done, MirrorError> {
-    configure_libgit2()?;
-    ssh::register().map_err(git("set up the transport"))?;
-    let credentials = credentials::read(&settings.access)?;
-    let fetch = Fetch {
-        settings,
-        address,
-        credentials: &credentials,
-        stop,
-    };
-    let _lock = layout.lock(stop, settings.timeout)?;
-    layout.clear_leftovers()?;
-    let look = if in_doubt.load(Ordering::Relaxed) {
-        Look::Thorough
-    } else {
-        Look::Quick
-    };
-    let health = health::examine(layout, look, stop)?;
-    in_doubt.store(false, Ordering::Relaxed);
-    let damage = match health {
-        Health::Sound(repository) => {
-            let before = branches::tips(&repository).map_err(git("list the branches"))?;
-            let tips = fetch.bring_up_to_date(&repository)?;
-            if before != tips {
-                layout.sync()?;
-            }
-            return Ok(Done { tips, damage: None });
-        }
-        Health::Missing => None,
-        Health::Damaged(what) => Some(what),
-    };
-    let tips = fetch.bring_up_to_date(&layout.start_clone()?)?;
-    layout.finish_clone()?;
-    Ok(Done { tips, damage })
-}
-
-/// Asks the server for its branches, as a fetch begins, and downloads nothing.
-pub(super) fn ask(
-    settings: &MirrorSettings,
-    address: &Address,
-    stop: &Arc<Stop>,
-) -> Result<(), MirrorError> {
-    configure_libgit2()?;
-    ssh::register().map_err(git("set up the transport"))?;
-    let credentials = credentials::read(&settings.access)?;
-    let fetch = Fetch {
-        settings,
-        address,
-        credentials: &credentials,
-        stop,
-    };
-    match address {
-        Address::Ssh(ssh) => {
-            let command = SshCommand::new(ssh, &settings.access, settings.timeout);
-            let call = Registered::new(command, Arc::clone(stop));
-            fetch
-                .connect(&call.url())
-                .map_err(|error| fetch.explain(error, &call.report()))
-        }
-        Address::Http { .. } | Address::File { .. } => fetch
-            .connect(&settings.url)
-            .map_err(|error| fetch.explain(error, &SshReport::default())),
-    }
-}
-
-/// Sets libgit2's limits, which hold for the whole process, once.
-fn configure_libgit2() -> Result<(), MirrorError> {
-    static CONFIGURED: Once = Once::new();
-    let mut outcome = Ok(());
-    CONFIGURED.call_once(|| {
-        let silence = HTTP_SILENCE.as_millis().try_into().unwrap_or(i32::MAX);
-        // SAFETY: these set plain numbers inside libgit2, and must not run beside one another or a reader; `Once`
-        // sees to the first, and every fetch passes here before it reads them. A look-up that runs meanwhile
-        // reads a whole number, the old or the new one.
-        outcome = unsafe {
-            git2::opts::set_server_timeout_in_milliseconds(silence)
-                .and_then(|()| git2::opts::set_server_connect_timeout_in_milliseconds(silence))
-                .and_then(|()| git2::opts::set_cache_max_size(OBJECT_CACHE))
-                .and_then(|()| git2::opts::set_mwindow_mapped_limit(PACKS_MAPPED))
-                .and_then(|()| git2::opts::set_mwindow_file_limit(PACKS_OPEN))
-        };
-    });
-    outcome.map_err(git("set the limits"))
-}
-
-struct Fetch<'a> {
+/// One fetch from a server.
+pub(super) struct Fetch<'a> {
     settings: &'a MirrorSettings,
     address: &'a Address,
-    credentials: &'a Credentials,
+    credentials: Credentials,
     stop: &'a Arc<Stop>,
 }
 
-impl Fetch<'_> {
+impl<'a> Fetch<'a> {
+    /// Gets libgit2 and the credentials ready.
+    pub(super) fn prepare(
+        settings: &'a MirrorSettings,
+        address: &'a Address,
+        stop: &'a Arc<Stop>,
+    ) -> Result<Self, MirrorError> {
+        libgit2::configure()?;
+        ssh::register().map_err(git("set up the transport"))?;
+        Ok(Self {
+            settings,
+            address,
+            credentials: credentials::read(&settings.access)?,
+            stop,
+        })
+    }
+
+    /// Fetches into the mirror, or clones it where there is none or a damaged one. A mirror `in_doubt` is looked at
+    /// thoroughly first, and is out of doubt after that.
+    pub(super) fn run(&self, layout: &Layout, in_doubt: &AtomicBool) -> Result<Done, MirrorError> {
+        let _lock = layout.lock(self.stop)?;
+        layout.clear_leftovers()?;
+        let look = if in_doubt.load(Ordering::Relaxed) {
+            Look::Thorough
+        } else {
+            Look::Quick
+        };
+        let health = health::examine(layout, look, self.stop)?;
+        in_doubt.store(false, Ordering::Relaxed);
+        let damage = match health {
+            Health::Sound(repository) => {
+                let before = branches::tips(&repository).map_err(git("list the branches"))?;
+                let tips = self.bring_up_to_date(&repository)?;
+                if before != tips {
+                    layout.sync()?;
+                }
+                return Ok(Done { tips, damage: None });
+            }
+            Health::Missing => None,
+            Health::Damaged(what) => Some(what),
+        };
+        let tips = self.bring_up_to_date(&layout.start_clone()?)?;
+        layout.finish_clone()?;
+        Ok(Done { tips, damage })
+    }
+
+    /// Asks the server for its branches, as a fetch begins, and downloads nothing.
+    pub(super) fn ask(&self) -> Result<(), MirrorError> {
+        self.reach(|url| self.connect(url))
+    }
+
     /// Brings the branches of `repository` to where the server's are.
     fn bring_up_to_date(&self, repository: &Repository) -> Result<Tips, MirrorError> {
         let before = branches::tips(repository).map_err(git("list the branches"))?;
-        let default = match self.address {
-            Address::Ssh(ssh) => {
-                let command = SshCommand::new(ssh, &self.settings.access, self.settings.timeout);
-                let call = Registered::new(command, Arc::clone(self.stop));
-                self.transfer(repository, &call.url())
-                    .map_err(|error| self.explain(error, &call.report()))?
-            }
-            Address::Http { .. } | Address::File { .. } => self
-                .transfer(repository, &self.settings.url)
-                .map_err(|error| self.explain(error, &SshReport::default()))?,
-        };
+        let default = self.reach(|url| self.transfer(repository, url))?;
         let tips = branches::tips(repository).map_err(git("list the branches"))?;
         branches::keep_lost(repository, &before, &tips).map_err(git("keep old commits"))?;
         branches::point_head(repository, default.as_deref(), &tips).map_err(git("set HEAD"))?;
         Ok(tips)
+    }
+
+    /// Does something with the URL by which libgit2 reaches the server, and names the cause when it fails.
+    fn reach<T>(
+        &self,
+        work: impl FnOnce(&str) -> Result<T, git2::Error>,
+    ) -> Result<T, MirrorError> {
+        match self.address {
+            Address::Ssh(ssh) => {
+                let command = SshCommand::new(ssh, &self.settings.access, self.stop.limit());
+                let call = Registered::new(command, Arc::clone(self.stop));
+                work(&call.url()).map_err(|error| self.explain(error, &call.report()))
+            }
+            Address::Http { .. } | Address::File { .. } => {
+                work(&self.settings.url).map_err(|error| self.explain(error, &SshReport::default()))
+            }
+        }
     }
 
     /// Downloads and moves the branches; gives the name of the server's default branch.
@@ -205,7 +157,7 @@ impl Fetch<'_> {
         let mut asked = false;
         callbacks.credentials(move |url, _, allowed| {
             let refused = |why: &str| git2::Error::new(ErrorCode::Auth, ErrorClass::Http, why);
-            let Credentials::Token { username, token } = self.credentials else {
+            let Credentials::Token { username, token } = &self.credentials else {
                 return Err(refused("authentication required"));
             };
             // libgit2 compares the hosts of a redirect, but not the ports.
@@ -234,7 +186,7 @@ impl Fetch<'_> {
         if self.stop.is_over() {
             return MirrorError::TimedOut {
                 url,
-                limit: self.settings.timeout,
+                limit: self.stop.limit(),
                 said: last_words(&report.said),
             };
         }

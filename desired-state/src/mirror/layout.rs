@@ -87,11 +87,7 @@ impl Layout {
 
     /// Takes the lock that keeps two processes from writing to one mirror; it is let go with the value, also by
     /// `kill -9`.
-    pub(super) fn lock(
-        &self,
-        stop: &Stop,
-        limit: Duration,
-    ) -> Result<Flock<fs::File>, MirrorError> {
+    pub(super) fn lock(&self, stop: &Stop) -> Result<Flock<fs::File>, MirrorError> {
         let path = self.beside("lock");
         let failed = |source| disk("lock", &path, source);
         if let Some(parent) = path.parent() {
@@ -107,7 +103,7 @@ impl Layout {
             if stop.is_over() {
                 return Err(MirrorError::Busy {
                     directory: self.directory.clone(),
-                    limit,
+                    limit: stop.limit(),
                 });
             }
             std::thread::sleep(LOCK_RETRY.min(stop.time_left()));

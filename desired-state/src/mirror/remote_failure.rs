@@ -2,6 +2,8 @@
 
 use git2::{ErrorClass, ErrorCode};
 
+use crate::shown::shown;
+
 /// How many lines of a failure's last words are shown.
 const LINES_SHOWN: usize = 3;
 
@@ -290,19 +292,7 @@ pub(super) fn last_words(said: &str) -> String {
         .filter(|line| line.chars().any(char::is_alphanumeric))
         .collect();
     let from = lines.len().saturating_sub(LINES_SHOWN);
-    let joined = lines[from..].join(" / ");
-    let mut shown = String::new();
-    for c in joined.chars().take(CHARACTERS_SHOWN) {
-        if c.is_control() {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-    }
-    if joined.chars().nth(CHARACTERS_SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
+    shown(&lines[from..].join(" / "), CHARACTERS_SHOWN)
 }
 
 #[cfg(test)]

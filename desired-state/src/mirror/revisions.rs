@@ -4,6 +4,7 @@ use git2::{ErrorCode, ObjectType, Oid, Repository};
 
 use super::error::MirrorError;
 use crate::names::Revision;
+use crate::shown::shown;
 
 /// The fewest digits: what `git log --oneline` prints at least.
 const FEWEST: usize = 7;
@@ -28,8 +29,7 @@ impl TryFrom<&str> for Prefix {
         if is_prefix {
             Ok(Self(digits.to_ascii_lowercase()))
         } else {
-            let shown = text.chars().take(SHOWN).flat_map(char::escape_debug);
-            Err(MirrorError::NotARevision(shown.collect()))
+            Err(MirrorError::NotARevision(shown(text, SHOWN)))
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(super) struct Stop {
     at: Instant,
+    limit: Duration,
     called_off: AtomicBool,
 }
 
@@ -18,8 +19,14 @@ impl Stop {
     pub(super) fn after(limit: Duration) -> Arc<Self> {
         Arc::new(Self {
             at: Instant::now() + limit,
+            limit,
             called_off: AtomicBool::new(false),
         })
+    }
+
+    /// How long the fetch may take in all.
+    pub(super) fn limit(&self) -> Duration {
+        self.limit
     }
 
     /// When the limit is over.

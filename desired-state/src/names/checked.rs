@@ -1,6 +1,6 @@
 //! What all checked names of this crate share: one error, and one way to be made and read.
 
-use std::fmt;
+use crate::shown::shown;
 
 /// How much of a refused text an error message shows, in characters: enough to find it, too little to fill a log.
 const SHOWN: usize = 80;
@@ -10,7 +10,7 @@ const SHOWN: usize = 80;
 #[error("\"{text}\" is not a {what}: {why}")]
 pub struct Invalid {
     what: &'static str,
-    text: Shown,
+    text: String,
     why: &'static str,
 }
 
@@ -19,7 +19,7 @@ impl Invalid {
     pub(crate) fn new(what: &'static str, text: &str, why: &'static str) -> Self {
         Self {
             what,
-            text: Shown::new(text),
+            text: shown(text, SHOWN),
             why,
         }
     }
@@ -34,30 +34,6 @@ impl Invalid {
     #[must_use]
     pub fn why(&self) -> &'static str {
         self.why
-    }
-}
-
-/// A text from outside, made safe to print: control characters escaped, and cut at [`SHOWN`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Shown(String);
-
-impl Shown {
-    fn new(text: &str) -> Self {
-        let mut shown: String = text
-            .chars()
-            .take(SHOWN)
-            .flat_map(char::escape_debug)
-            .collect();
-        if text.chars().nth(SHOWN).is_some() {
-            shown.push('…');
-        }
-        Self(shown)
-    }
-}
-
-impl fmt::Display for Shown {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::commit::Signed;
 use super::distrust::Distrust;
-use super::program::{ProgramError, run, scratch, shown};
+use super::program::{ProgramError, run, scratch, shown_line};
 
 const PROGRAM: &str = "gpgv";
 const PACKAGE: &str = "gpgv (GnuPG)";
@@ -48,7 +48,7 @@ fn verdict(status: &str, keyring: &Path) -> Option<Distrust> {
         let not_allowed = |said: &str| Distrust::NotAllowed {
             key: format!(
                 "OpenPGP key {}",
-                shown(rest.split(' ').next().unwrap_or_default())
+                shown_line(rest.split(' ').next().unwrap_or_default())
             ),
             said: said.to_owned(),
             file: keyring.to_owned(),
@@ -57,7 +57,9 @@ fn verdict(status: &str, keyring: &Path) -> Option<Distrust> {
             "NEWSIG" => signatures += 1,
             "GOODSIG" => good = true,
             "BADSIG" => {
-                refusal = Some(Distrust::Bad { said: shown(line) });
+                refusal = Some(Distrust::Bad {
+                    said: shown_line(line),
+                });
             }
             "EXPKEYSIG" => refusal = Some(not_allowed("the key has expired")),
             "EXPSIG" => refusal = Some(not_allowed("the signature has expired")),

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::shown::shown;
+
 /// Checking takes some milliseconds; a machine that swaps takes seconds.
 const LIMIT: Duration = Duration::from_secs(30);
 /// They say a few lines, and one for each principal of a key.
@@ -64,18 +66,14 @@ impl Said {
 
     /// The first line of its complaint, which has the cause, as it may be shown.
     pub(super) fn complaint(&self) -> String {
-        let line = self.stderr.lines().find(|line| !line.trim().is_empty());
-        shown(line.unwrap_or_default())
+        let first = self.stderr.lines().find(|line| !line.trim().is_empty());
+        shown_line(first.unwrap_or_default())
     }
 }
 
-/// A line of a program, bounded and without control characters.
-pub(super) fn shown(line: &str) -> String {
-    line.trim()
-        .chars()
-        .take(SHOWN)
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect()
+/// A line of a program, as it may be shown.
+pub(super) fn shown_line(said: &str) -> String {
+    shown(said.trim(), SHOWN)
 }
 
 /// A file with that content, for us alone, until it is dropped.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::commit::Signed;
 use super::distrust::Distrust;
-use super::program::{ProgramError, Said, run, scratch, shown};
+use super::program::{ProgramError, Said, run, scratch, shown_line};
 
 const PROGRAM: &str = "ssh-keygen";
 const PACKAGE: &str = "openssh-client";
@@ -94,7 +94,10 @@ async fn keygen(verb: &str, arguments: &[&OsStr], signed: &Signed) -> Result<Sai
 
 /// The key in `Good "git" signature with ED25519 key SHA256:…`.
 fn key(said: &str) -> String {
-    let key = said.trim().rsplit_once(" with ").map(|(_, key)| shown(key));
+    let key = said
+        .trim()
+        .rsplit_once(" with ")
+        .map(|(_, key)| shown_line(key));
     key.unwrap_or_else(|| "an SSH key".to_owned())
 }
 

@@ -58,6 +58,18 @@ async fn a_server_that_stops_in_the_middle_is_left_at_the_limit() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_only_asked_is_left_at_the_limit_of_the_question() {
+    let sshd = Sshd::with_forced_command("printf 0100; sleep 30");
+    let mirror = sshd.mirror_within(Duration::from_secs(60));
+    let error = mirror.ask(SHORT).await.unwrap_err();
+    assert!(
+        matches!(error, MirrorError::TimedOut { limit, .. } if limit == SHORT),
+        "{error:?}"
+    );
+    wait_until("ssh has ended", || sshd.clients() == 0);
+}
+
+#[tokio::test]
 async fn a_server_that_stops_in_the_middle_of_a_pack_is_left_at_the_limit_and_the_next_fetch_is_whole()
  {
     let sshd = Sshd::new();

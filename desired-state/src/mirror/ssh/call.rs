@@ -37,7 +37,7 @@ impl SshCall {
 
 /// What became of the ssh process of a fetch.
 #[derive(Debug, Default, Clone)]
-pub(in crate::mirror) struct SshReport {
+pub(crate) struct SshReport {
     /// What ssh and the remote command wrote to standard error, the last 16 KiB of it.
     pub said: String,
     /// The exit status, if ssh ended by itself.
@@ -47,14 +47,14 @@ pub(in crate::mirror) struct SshReport {
 }
 
 /// A fetch that is entered in [`CALLS`] for as long as this value lives.
-pub(in crate::mirror) struct Registered {
+pub(crate) struct Registered {
     number: u64,
     call: Arc<SshCall>,
 }
 
 impl Registered {
     /// Enters a fetch that runs `command` until `stop` says to end.
-    pub(in crate::mirror) fn new(command: SshCommand, stop: Arc<Stop>) -> Self {
+    pub(crate) fn new(command: SshCommand, stop: Arc<Stop>) -> Self {
         let call = Arc::new(SshCall {
             command,
             stop,
@@ -66,12 +66,12 @@ impl Registered {
     }
 
     /// The URL by which libgit2 reaches this fetch.
-    pub(in crate::mirror) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("{SCHEME}://{}/", self.number)
     }
 
     /// What became of the ssh process, so far.
-    pub(in crate::mirror) fn report(&self) -> SshReport {
+    pub(crate) fn report(&self) -> SshReport {
         lock(&self.call.report).clone()
     }
 }

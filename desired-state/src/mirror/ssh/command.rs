@@ -15,7 +15,7 @@ pub(super) const PROGRAM: &str = "ssh";
 
 /// An `ssh` command line that runs `git-upload-pack` on the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::mirror) struct SshCommand {
+pub(crate) struct SshCommand {
     arguments: Vec<String>,
 }
 
@@ -24,7 +24,7 @@ impl SshCommand {
     ///
     /// `address` and `access` were checked by `check_url`: no host and no user begins with `-`, and no path holds
     /// what ssh_config(5) would read as more than a character.
-    pub(in crate::mirror) fn new(address: &SshAddress, access: &Access, limit: Duration) -> Self {
+    pub(crate) fn new(address: &SshAddress, access: &Access, limit: Duration) -> Self {
         let mut arguments = vec![
             "-T".to_owned(), // no terminal
             "-a".to_owned(), // no agent forwarding

@@ -13,7 +13,7 @@ use super::child::SshStream;
 /// # Errors
 ///
 /// libgit2 does not take the transport.
-pub(in crate::mirror) fn register() -> Result<(), git2::Error> {
+pub(crate) fn register() -> Result<(), git2::Error> {
     static REGISTERED: OnceLock<Result<(), String>> = OnceLock::new();
     REGISTERED
         .get_or_init(|| {
