@@ -31,13 +31,13 @@ mod settings;
 mod ssh;
 mod stop;
 
-use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use git2::Repository;
+use parking_lot::Mutex;
 
 pub use address::{Address, AddressError, SshAddress, check_url};
 pub use credentials::CredentialsError;
@@ -169,15 +169,6 @@ impl Mirror {
         .await
     }
 
-    /// All branches and where they point.
-    ///
-    /// # Errors
-    ///
-    /// Nothing was fetched yet, or the mirror cannot be read.
-    pub async fn branches(&self) -> Result<BTreeMap<BranchName, Revision>, MirrorError> {
-        self.read("list the branches", branches::tips).await
-    }
-
     /// How `to` stands to `from`. A `from` that the mirror does not have (any more) gives [`Lineage::Rewound`].
     ///
     /// # Errors
@@ -294,7 +285,7 @@ impl Inner {
         }
         let done = done?;
         let changed = branches::changed(&before, &done.tips);
-        *self.reported.lock().unwrap_or_else(PoisonError::into_inner) = Some(done.tips);
+        *self.reported.lock() = Some(done.tips);
         Ok(Fetched {
             changed,
             recloned: done.damage.is_some(),
@@ -304,7 +295,7 @@ impl Inner {
 
     /// What the caller knows of the branches: a fetch that failed halfway may have moved some unsaid.
     fn tips_before(&self) -> Tips {
-        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reported = self.reported.lock();
         reported
             .get_or_insert_with(|| {
                 Repository::open_bare(self.layout.git())

@@ -28,11 +28,3 @@ pub enum Novelty {
     /// Seen before, with this id, for this repository and branch. It will be fetched for all the same: looking again is harmless.
     Repeated,
 }
-
-impl Novelty {
-    /// Whether the delivery was never seen before.
-    #[must_use]
-    pub fn is_first(self) -> bool {
-        self == Self::First
-    }
-}

@@ -50,12 +50,6 @@ pub enum BranchState {
 }
 
 impl BranchState {
-    /// Whether the branch is there and followed.
-    #[must_use]
-    pub fn is_followed(&self) -> bool {
-        *self == Self::Present
-    }
-
     /// The name in the database and in an API answer.
     #[must_use]
     pub fn label(&self) -> &'static str {

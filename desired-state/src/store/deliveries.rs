@@ -6,7 +6,7 @@ use super::{Store, StoreError};
 use crate::names::{DeliveryId, RepositoryName};
 use crate::records::{Novelty, ReceivedDelivery};
 
-/// How many deliveries, or repositories, one question answers. Who marks these as fetched gets the rest the next time.
+/// How many deliveries one question answers. Who marks these as fetched gets the rest the next time.
 const MOST: i64 = 1000;
 
 /// How a delivery without a branch is kept: a part of a primary key cannot be NULL.
@@ -106,42 +106,6 @@ impl Store {
             write.execute(query).await?;
         }
         write.commit().await
-    }
-
-    /// The repositories that have deliveries which no fetch has answered, as they were sent, at most 1000. Some may
-    /// not be configured; [`RepositoryName::is_called`] tells.
-    ///
-    /// # Errors
-    ///
-    /// When the database cannot be read.
-    pub async fn repositories_to_fetch(&self) -> Result<Vec<String>, StoreError> {
-        let query = sqlx::query(
-            "SELECT MAX(repository) AS repository FROM deliveries \
-             WHERE fetched = 0 GROUP BY repository_key ORDER BY repository_key LIMIT $1",
-        )
-        .bind(MOST);
-        self.connections
-            .all("read the deliveries", query, |row| row.text("repository"))
-            .await
-    }
-
-    /// The newest delivery of a repository, if one came within the last 30 days.
-    ///
-    /// # Errors
-    ///
-    /// When the database cannot be read.
-    pub async fn last_delivery(
-        &self,
-        repository: &RepositoryName,
-    ) -> Result<Option<ReceivedDelivery>, StoreError> {
-        let query = sqlx::query(
-            "SELECT id, event, repository, branch, received_at FROM deliveries \
-             WHERE repository_key = $1 ORDER BY received_at DESC, id DESC LIMIT 1",
-        )
-        .bind(key(repository.as_str()));
-        self.connections
-            .one("read the last delivery", query, delivery)
-            .await
     }
 }
 

@@ -73,22 +73,6 @@ impl Store {
         }
     }
 
-    /// The deployments that have begun and not ended, oldest first.
-    ///
-    /// # Errors
-    ///
-    /// When the database cannot be read.
-    pub async fn unfinished(&self) -> Result<Vec<Deployment>, StoreError> {
-        let query = sqlx::query(concat!(
-            "SELECT ",
-            columns!(),
-            " FROM deployments ORDER BY started_at, id"
-        ));
-        self.connections
-            .all("read the deployments in flight", query, deployment)
-            .await
-    }
-
     /// The deployment that is in flight on a host.
     ///
     /// # Errors

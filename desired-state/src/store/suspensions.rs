@@ -97,18 +97,6 @@ impl Store {
             .one("read a suspension", query, suspension)
             .await
     }
-
-    /// All suspensions, by host.
-    ///
-    /// # Errors
-    ///
-    /// When the database cannot be read.
-    pub async fn suspensions(&self) -> Result<Vec<Suspension>, StoreError> {
-        let query = concat!("SELECT ", columns!(), " FROM suspensions ORDER BY host");
-        self.connections
-            .all("read the suspensions", sqlx::query(query), suspension)
-            .await
-    }
 }
 
 pub(super) fn suspension(row: Row<'_>) -> Result<Suspension, StoreError> {

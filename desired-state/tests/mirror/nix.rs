@@ -6,7 +6,7 @@ use std::process::Command;
 
 use desired_state::Revision;
 
-use crate::support::World;
+use crate::support::{World, branch};
 
 fn flake(name: &str) -> String {
     format!("{{ outputs = {{ self }}: {{ value = \"{name} ${{self.rev}}\"; }}; }}\n")
@@ -68,8 +68,11 @@ async fn nix_evaluates_every_revision_that_the_mirror_ever_had() {
     assert_eq!(evaluate(&world, &after, ""), format!("root {after}"));
     world.git(&["switch", "--quiet", "--detach"]);
     world.git(&["branch", "--quiet", "-D", "feature/größer"]);
-    mirror.fetch().await.unwrap();
-    assert!(mirror.branches().await.unwrap().is_empty());
+    let gone = mirror.fetch().await.unwrap().changed;
+    assert_eq!(gone, [branch("feature/größer")]);
+    for name in ["main", "feature/größer"] {
+        assert_eq!(mirror.tip(&branch(name)).await.unwrap(), None);
+    }
     std::fs::remove_dir_all(world.path("home")).unwrap();
     std::fs::create_dir(world.path("home")).unwrap();
     for revision in [&before, &after, &feature] {

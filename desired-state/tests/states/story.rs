@@ -213,8 +213,11 @@ pub async fn assert_known(store: &Store, schema: i64) -> Told {
     }
     assert_eq!(store.wishes().await?, wishes()?);
     assert_eq!(store.pins().await?, [pin()?]);
-    assert_eq!(store.suspensions().await?, [suspension()?]);
-    assert_eq!(store.unfinished().await?, [deployment()?]);
+    let (suspended, in_flight) = (suspension()?, deployment()?);
+    let known = store.suspended(&suspended.host).await?;
+    assert_eq!(known, Some(suspended));
+    let known = store.unfinished_on(&in_flight.host).await?;
+    assert_eq!(known, Some(in_flight));
     let document = store.memory(&host("cyt-pi")?).await?;
     assert_eq!(document.as_deref(), Some(DOCUMENT));
     let known = store.built(&infra()?, ".#cyt-pi", &revision('1')?).await?;

@@ -1,8 +1,10 @@
 //! One fetch through ssh, and the list in which libgit2's transport finds it again.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::command::SshCommand;
 use crate::mirror::stop::Stop;
@@ -31,7 +33,7 @@ impl SshCall {
             .and_then(|rest| rest.strip_prefix("://"))
             .and_then(|rest| rest.strip_suffix('/'))
             .and_then(|number| number.parse().ok())?;
-        lock(&CALLS).get(&number).cloned()
+        CALLS.lock().get(&number).cloned()
     }
 }
 
@@ -61,7 +63,7 @@ impl Registered {
             report: Mutex::default(),
         });
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        lock(&CALLS).insert(number, Arc::clone(&call));
+        CALLS.lock().insert(number, Arc::clone(&call));
         Self { number, call }
     }
 
@@ -72,17 +74,12 @@ impl Registered {
 
     /// What became of the ssh process, so far.
     pub(crate) fn report(&self) -> SshReport {
-        lock(&self.call.report).clone()
+        self.call.report.lock().clone()
     }
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        lock(&CALLS).remove(&self.number);
+        CALLS.lock().remove(&self.number);
     }
-}
-
-/// A thread that died while it held a lock left whole values behind: nothing here is changed in two steps.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -16,7 +16,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use tokio::time::Instant;
 
-use super::call::{SshCall, lock};
+use super::call::SshCall;
 use super::command;
 
 /// How much of standard error is kept, the last of it: a screenful of warnings with room to spare.
@@ -47,7 +47,7 @@ impl SshStream {
     pub(super) fn start(call: Arc<SshCall>) -> io::Result<Self> {
         let started = start(call.command.arguments());
         let mut child = started.inspect_err(|error| {
-            lock(&call.report).not_started = Some(error.to_string());
+            call.report.lock().not_started = Some(error.to_string());
         })?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
@@ -158,7 +158,7 @@ impl SshStream {
         end_group(&mut self.child);
         let (front, back) = self.said.as_slices();
         let said = [front, back].concat();
-        let mut report = lock(&self.call.report);
+        let mut report = self.call.report.lock();
         report.said = String::from_utf8_lossy(&said).into_owned();
         report.status = status;
     }

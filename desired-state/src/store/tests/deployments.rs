@@ -38,10 +38,7 @@ async fn a_deployment_in_flight_is_found_after_a_restart_and_gone_when_it_has_en
     };
     fresh.begin_deployment(&later).await.unwrap();
     let fresh = fresh.reopened().await;
-    assert_eq!(
-        fresh.unfinished().await.unwrap(),
-        [deployment("d-1", "a"), later]
-    );
+    assert_eq!(fresh.unfinished_on(&host("b")).await.unwrap(), Some(later));
     assert_eq!(
         fresh.unfinished_on(&host("a")).await.unwrap(),
         Some(deployment("d-1", "a"))
@@ -85,7 +82,10 @@ async fn a_second_deployment_of_a_host_is_refused_by_name() {
         .begin_deployment(&deployment("d-1", "a"))
         .await
         .unwrap();
-    assert_eq!(fresh.unfinished().await.unwrap().len(), 2);
+    for (id, name) in [("d-1", "a"), ("d-2", "b")] {
+        let in_flight = fresh.unfinished_on(&host(name)).await.unwrap();
+        assert_eq!(in_flight, Some(deployment(id, name)));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -210,7 +210,7 @@ async fn a_store_path_that_does_not_fit_is_refused_rather_than_cut() {
         ),
         "{error:?}"
     );
-    assert_eq!(fresh.unfinished().await.unwrap(), []);
+    assert_eq!(fresh.unfinished_on(&host("a")).await.unwrap(), None);
 }
 
 #[tokio::test]

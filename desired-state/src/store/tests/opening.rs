@@ -185,7 +185,7 @@ async fn a_value_that_somebody_else_wrote_is_an_error_and_no_panic() {
         "{error:?}"
     );
     // The next question is answered.
-    assert_eq!(fresh.suspensions().await.unwrap(), []);
+    assert_eq!(fresh.suspended(&host("a")).await.unwrap(), None);
 }
 
 #[tokio::test]
