@@ -73,7 +73,7 @@ impl Store {
     /// its end the first time that it is polled, and blocks the thread meanwhile. So nothing wakes the runtime from
     /// outside, and paused time does not advance.
     ///
-    /// What is recorded outlives the store, and neither `kill -9` nor a power cut.
+    /// What is recorded outlives the store; a `kill -9` in the middle of a write, or a power cut, may damage the file.
     ///
     /// # Errors
     ///
