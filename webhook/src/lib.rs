@@ -12,19 +12,22 @@
 //! | [`refusal`] | every reason to say no, and its status |
 //! | [`body`] | reading a body within its bound, and finding the signed JSON in it |
 //! | [`routes`] | the hook itself: the order of the checks, the answer, the log line |
+//! | [`peer`] | who is at the other end |
 //! | [`serve`] | connections: how many, how long, and how they end |
 //! | [`escape`] | what strangers sent, made fit for a log line |
 
 pub mod body;
 pub mod delivery;
 pub mod escape;
+pub mod peer;
 pub mod refusal;
 pub mod routes;
 pub mod serve;
 pub mod signature;
 
 pub use delivery::{Delivery, Event};
+pub use peer::Peer;
 pub use refusal::{NotRecorded, Refusal, Verdict};
 pub use routes::{Doorbell, ReceiverSettings, routes};
-pub use serve::{Limits, Listener, Peer, serve};
+pub use serve::{Limits, Listener, serve};
 pub use signature::{Secret, SecretError, Secrets};

@@ -16,8 +16,8 @@ use warp::{Filter, Rejection};
 use crate::body::{BodyLimits, Encoding};
 use crate::delivery::{self, Delivery, Event};
 use crate::escape::escaped;
+use crate::peer::Peer;
 use crate::refusal::{NotRecorded, Refusal, Verdict};
-use crate::serve::Peer;
 use crate::signature::{Secrets, signature};
 
 /// What stands behind the receiver.

@@ -4,10 +4,8 @@
 //! hyper's HTTP/1 server with both. Gitea speaks HTTP/1.1 only.
 
 use std::convert::Infallible;
-use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +26,7 @@ use tracing::{debug, error, warn};
 use warp::filters::BoxedFilter;
 use warp::{Filter, Rejection, Reply};
 
+use crate::peer::Peer;
 use crate::routes::reply;
 
 /// The most bytes of a request's head, and of a body's piece in memory. Gitea's heads have 1 KiB.
@@ -46,19 +45,6 @@ pub enum Listener {
     Tcp(TcpListener),
     /// A bound Unix listener.
     Unix(UnixListener),
-}
-
-/// Who is at the other end. A filter reads it with `warp::ext::optional::<Peer>()`. Behind a
-/// reverse proxy this is the proxy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Peer {
-    /// An address and a port.
-    Tcp(SocketAddr),
-    /// A process on this machine.
-    Unix {
-        /// The user id it runs as, told by the kernel (`SO_PEERCRED`, unix(7)).
-        user: Option<u32>,
-    },
 }
 
 /// How much a listener takes on.
@@ -84,16 +70,6 @@ impl Limits {
         connections: 64,
         grace: Duration::from_secs(5),
     };
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Peer::Tcp(address) => address.fmt(f),
-            Peer::Unix { user: Some(user) } => write!(f, "unix, user {user}"),
-            Peer::Unix { user: None } => f.write_str("unix"),
-        }
-    }
 }
 
 /// Serves a warp filter until `shutdown` is ready; then takes no new connection, lets running
