@@ -20,7 +20,6 @@ use tokio::process::Child;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-pub(crate) use output::printable;
 use output::{Tail, read_tail, read_whole};
 
 /// How long a group that was asked to end may take. Nix needs some tens of milliseconds to end its

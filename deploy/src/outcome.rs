@@ -1,11 +1,12 @@
 //! Every way a deployment ends, and what follows from each.
 
+mod display;
 mod reported;
 
 use serde::{Deserialize, Serialize};
 
-use crate::activate::RollbackReason;
-use crate::reboot::BootEntry;
+use crate::host::activate::RollbackReason;
+use crate::host::reboot::BootEntry;
 
 /// How a deployment, one attempt to bring one host to one system, ended.
 ///

@@ -1,10 +1,10 @@
-//! The environment that Nix, and git and ssh below it, run in; and the contents of the helper files
-//! that the environment points to. No secret is in it: variables can be read by others of the same
+//! The environment that Nix, and git and ssh below it, run in. No secret is in it: variables can be read by others of the same
 //! user (`/proc/PID/environ`), files of mode 0600 that only we name cannot be forgotten in a log.
 
 use std::path::Path;
 
-use crate::runner::InputAccess;
+use crate::nix::access::InputAccess;
+use crate::shell;
 
 /// A variable to set, or with `None` to remove.
 pub(crate) type Variable = (String, Option<String>);
@@ -110,7 +110,7 @@ fn ssh_command(config: Option<&Path>, key: Option<&Path>, known_hosts: Option<&P
     }
     words
         .iter()
-        .map(|word| shell_quoted(word))
+        .map(|word| shell::quoted(word))
         .collect::<Vec<_>>()
         .join(" ")
 }
@@ -123,16 +123,6 @@ fn ssh_file(option: &str, path: &Path) -> String {
 /// A path for an ssh option that expands `%` tokens (ssh_config(5), "TOKENS").
 fn ssh_path(path: &Path) -> String {
     path.to_string_lossy().replace('%', "%%")
-}
-
-/// A word for a POSIX shell; plain words stay as they are.
-pub(crate) fn shell_quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:@%+,".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 /// `NIX_SSHOPTS` for a copy: the `ssh_config` file, a port, and the connection to share. `None` if a
@@ -169,36 +159,9 @@ pub(crate) fn ssh_options(
 fn credential_helper(username: &str, token_file: &Path) -> String {
     format!(
         "!f() {{ [ \"$1\" = get ] || exit 0; printf 'username=%s\\npassword=%s\\n' {} \"$(cat {})\"; }}; f",
-        shell_quoted(username),
-        shell_quoted(&token_file.to_string_lossy()),
+        shell::quoted(username),
+        shell::quoted(&token_file.to_string_lossy()),
     )
-}
-
-/// A token that cannot stand in a netrc file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the token file has no token, or white space inside it")]
-pub struct UnusableToken;
-
-/// The netrc file for what Nix itself downloads (tarball inputs, private caches), before what the
-/// machine's own netrc file says (nix.conf(5), "netrc-file").
-pub(crate) fn netrc(
-    host: &str,
-    username: &str,
-    token: &str,
-    machines_own: &str,
-) -> Result<String, UnusableToken> {
-    let token = token.trim_end_matches(['\n', '\r']);
-    if token.is_empty() || token.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err(UnusableToken);
-    }
-    // netrc knows no ports.
-    let machine = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    Ok(format!(
-        "machine {machine}\nlogin {username}\npassword {token}\n\n{machines_own}"
-    ))
 }
 
 #[cfg(test)]
@@ -279,17 +242,6 @@ mod tests {
     }
 
     #[test]
-    fn a_netrc_has_one_machine_without_port_and_keeps_the_machines_own() {
-        assert_eq!(
-            netrc("git.example:3000", "u", "abc\n", "machine cache\n").unwrap(),
-            "machine git.example\nlogin u\npassword abc\n\nmachine cache\n"
-        );
-        for bad in ["", "\n", "a b", "a\nmachine evil"] {
-            assert_eq!(netrc("h", "u", bad, ""), Err(UnusableToken));
-        }
-    }
-
-    #[test]
     fn the_credential_helper_answers_git_with_the_files_token() {
         let folder = tempfile::tempdir().unwrap();
         let token = folder.path().join("it's $HOME");
@@ -320,16 +272,5 @@ mod tests {
             "-F /c/ssh_config -p 2424 -oBatchMode=yes -oControlMaster=no -oControlPath=/run/r/s"
         );
         assert_eq!(ssh_options(Some(Path::new("/c c")), None, None), None);
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn a_quoted_word_is_one_word_to_a_real_shell(word in "[^\0]{0,20}") {
-            let output = std::process::Command::new("sh")
-                .args(["-c", &format!("printf %s {}", shell_quoted(&word))])
-                .output()
-                .unwrap();
-            assert_eq!(String::from_utf8_lossy(&output.stdout), word);
-        }
     }
 }

@@ -4,9 +4,27 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::collect::Freed;
-use crate::evaluate::Evaluated;
 use crate::toplevel::{DerivationPath, Toplevel};
+
+/// What the flake says that a host should run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evaluated {
+    /// The derivation, present in this machine's store.
+    pub derivation: DerivationPath,
+    /// What it builds.
+    pub toplevel: Toplevel,
+    /// The system that can build it, for example `aarch64-linux`.
+    pub system: String,
+}
+
+/// What a garbage collection took away.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Freed {
+    /// How many store paths.
+    pub paths: u64,
+    /// How many bytes, as Nix counts them: to a hundredth of a mebibyte.
+    pub bytes: u64,
+}
 
 /// The answer of [`super::arguments::evaluate`].
 #[derive(Debug, Deserialize)]

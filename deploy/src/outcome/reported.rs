@@ -1,7 +1,7 @@
 //! What an activation's report stands for.
 
 use super::Outcome;
-use crate::activate::{ActivationReport, ActivationVerdict};
+use crate::host::activate::{ActivationReport, ActivationVerdict};
 
 impl Outcome {
     /// The outcome that an activation's report stands for, before the host has been read back.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::activate::{ActivationReport, ActivationVerdict};
+use crate::host::activate::{ActivationReport, ActivationVerdict};
 
 fn report(verdict: ActivationVerdict) -> ActivationReport {
     ActivationReport {

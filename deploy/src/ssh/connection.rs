@@ -10,15 +10,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
 
-use super::error::{SshError, shown};
+use super::error::SshError;
 use super::master::Master;
-use crate::destination::{Destination, Sudo};
+use super::remote_command::{Completed, RemoteCommand};
+use super::sudo;
+use crate::destination::Destination;
+use crate::printable::shown;
 
-/// A command that is not given a time of its own may take this long: enough for anything that only
-/// reads, on a slow host.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-/// A command that is not given a limit of its own may print this much.
-const DEFAULT_OUTPUT_LIMIT: usize = 256 * 1024;
 /// sshd frees a session a moment after its command's end has been told, so at its limit one more is
 /// refused for that moment. A refused session ran nothing and may be asked for again.
 const REFUSED_AGAIN: Duration = Duration::from_millis(50);
@@ -32,97 +30,6 @@ const CHUNK: usize = 8 * 1024;
 const LAUNCHER: &str = "PATH=${PATH:+$PATH:}/run/wrappers/bin:/run/current-system/sw/bin:\
 /nix/var/nix/profiles/default/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin; LC_ALL=C; \
 export PATH LC_ALL; exec \"$@\"";
-
-/// As whom a command runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Privilege {
-    /// The user that logged in.
-    Login,
-    /// root: by `sudo -n` where the destination says so, else the user that logged in, who is root.
-    Root,
-}
-
-/// A command for a host: a program and its arguments, never a line for a shell.
-#[derive(Debug, Clone)]
-pub struct RemoteCommand {
-    program: String,
-    arguments: Vec<String>,
-    stdin: Vec<u8>,
-    privilege: Privilege,
-    timeout: Duration,
-    output_limit: usize,
-}
-
-/// What a command did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Completed {
-    /// Its exit code; 127 if there is no such program.
-    pub code: i32,
-    /// The first part of what it printed, see [`RemoteCommand::output_limit`].
-    pub stdout: Vec<u8>,
-    /// The first part of what it complained.
-    pub stderr: Vec<u8>,
-    /// Whether it printed or complained more than that.
-    pub is_cut: bool,
-}
-
-impl Completed {
-    /// What it complained, as it may be shown: bounded, in one line, control characters escaped.
-    pub fn complaint(&self) -> String {
-        shown(&String::from_utf8_lossy(&self.stderr))
-    }
-}
-
-impl RemoteCommand {
-    /// A program, by name or absolute path.
-    pub fn new(program: &str) -> Self {
-        Self {
-            program: program.to_owned(),
-            arguments: Vec::new(),
-            stdin: Vec::new(),
-            privilege: Privilege::Login,
-            timeout: DEFAULT_TIMEOUT,
-            output_limit: DEFAULT_OUTPUT_LIMIT,
-        }
-    }
-
-    /// Adds arguments, which no shell interprets.
-    pub fn arguments<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
-        self.arguments
-            .extend(arguments.into_iter().map(str::to_owned));
-        self
-    }
-
-    /// Gives the command something to read; else its input is empty.
-    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.stdin = bytes.into();
-        self
-    }
-
-    /// As whom it runs; [`Privilege::Login`] unless told.
-    pub fn privilege(mut self, privilege: Privilege) -> Self {
-        self.privilege = privilege;
-        self
-    }
-
-    /// How long it may take, with the wait for a free session; 30 s unless told.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// How many bytes each of its output and its complaints are kept, the first ones; 256 KiB unless
-    /// told.
-    pub fn output_limit(mut self, bytes: usize) -> Self {
-        self.output_limit = bytes;
-        self
-    }
-
-    /// Whether it is run by `sudo` at a destination.
-    fn needs_sudo(&self, sudo: Sudo) -> bool {
-        self.privilege == Privilege::Root && sudo != Sudo::No
-    }
-}
 
 /// A connection to a host; clones share it. It ends when the last clone is dropped and
 /// [`Connections`](super::Connections) has let go of it.
@@ -184,10 +91,10 @@ impl Connection {
         };
         let permit = self.permit().await?;
         let session = self.master.session();
-        let sudo = command.needs_sudo(self.destination.sudo);
+        let needs_sudo = command.needs_sudo(self.destination.sudo);
         let mut remote = session.command("/bin/sh");
         remote.args(["-c", LAUNCHER, "sh"]);
-        if sudo {
+        if needs_sudo {
             remote.args(["sudo", "-n", "--"]);
         }
         remote
@@ -225,7 +132,12 @@ impl Connection {
         let result = follow(child, &command.stdin, command.output_limit).await;
         under_way.ended();
         match result {
-            Ok(completed) if sudo => self.sudo_fault(&completed).map_or(Ok(completed), Err),
+            Ok(completed) if needs_sudo => {
+                match sudo::fault(&self.destination.address, &completed) {
+                    Some(fault) => Err(fault),
+                    None => Ok(completed),
+                }
+            }
             Ok(completed) => Ok(completed),
             // The multiplexing protocol tells a command that was killed by a signal and a lost
             // connection by the same silence.
@@ -253,38 +165,6 @@ impl Connection {
             },
             source => SshError::Client { address, source },
         }
-    }
-
-    /// Whether it was `sudo`, not the command, that ended so.
-    fn sudo_fault(&self, completed: &Completed) -> Option<SshError> {
-        let address = || self.destination.address.clone();
-        let complaint = String::from_utf8_lossy(&completed.stderr);
-        if completed.code == 127 && complaint.contains("sudo: not found") {
-            return Some(SshError::SudoMissing { address: address() });
-        }
-        if completed.code != 1 {
-            return None;
-        }
-        // sudo(8) and sudo-rs.
-        if complaint.contains("sudo: a password is required")
-            || complaint.contains("sudo: a terminal is required")
-            || complaint.contains("interactive authentication is required")
-        {
-            return Some(SshError::SudoPassword { address: address() });
-        }
-        let line = complaint.lines().find(|line| {
-            line.contains("is not in the sudoers file")
-                || line.contains("is not allowed to")
-                || line.contains("may not run sudo")
-                || line.contains("you must have a tty")
-                || line.contains("I'm afraid I can't do that")
-                || line.contains("no new privileges")
-                || line.contains("must be owned by uid 0")
-        })?;
-        Some(SshError::SudoRefused {
-            address: address(),
-            detail: shown(line),
-        })
     }
 }
 

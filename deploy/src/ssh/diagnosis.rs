@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::error::{LoginFault, shown};
+use super::login_fault::LoginFault;
+use crate::printable::shown;
 
 impl LoginFault {
     /// Reads what `ssh` wrote before it gave up. `timeout` is the time it had been given.
@@ -123,7 +124,7 @@ fn between<'a>(line: &'a str, from: &str, to: &str) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ssh::error::MAX_SHOWN;
+    use crate::printable::MAX_SHOWN;
 
     const LIMIT: Duration = Duration::from_secs(10);
 

@@ -12,8 +12,8 @@ use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::SshSettings;
-use super::error::LoginFault;
+use super::login_fault::LoginFault;
+use super::settings::SshSettings;
 use crate::command::{Command, CommandError};
 use crate::destination::Destination;
 

@@ -8,28 +8,28 @@ use std::time::{Duration, Instant};
 
 /// What runs on a host to activate.
 pub const SUPERVISOR: &str = concat!(
-    include_str!("../../src/holder.sh"),
-    include_str!("../../src/platform.sh"),
-    include_str!("../../src/supervisor/steps.sh"),
-    include_str!("../../src/supervisor/activation.sh"),
-    include_str!("../../src/supervisor/ending.sh"),
-    include_str!("../../src/supervisor/calls.sh")
+    include_str!("../../src/host/holder.sh"),
+    include_str!("../../src/host/platform.sh"),
+    include_str!("../../src/host/supervisor/steps.sh"),
+    include_str!("../../src/host/supervisor/activation.sh"),
+    include_str!("../../src/host/supervisor/ending.sh"),
+    include_str!("../../src/host/supervisor/calls.sh")
 );
 /// What runs on a host to look at it.
 pub const OBSERVE: &str = concat!(
-    include_str!("../../src/holder.sh"),
-    include_str!("../../src/platform.sh"),
-    include_str!("../../src/observe.sh")
+    include_str!("../../src/host/holder.sh"),
+    include_str!("../../src/host/platform.sh"),
+    include_str!("../../src/host/observe.sh")
 );
 /// What runs on a host to reboot it.
 pub const REBOOT: &str = concat!(
-    include_str!("../../src/holder.sh"),
-    include_str!("../../src/reboot.sh")
+    include_str!("../../src/host/holder.sh"),
+    include_str!("../../src/host/reboot.sh")
 );
 /// What runs on a host to collect its garbage.
 pub const COLLECT: &str = concat!(
-    include_str!("../../src/holder.sh"),
-    include_str!("../../src/collect/collect.sh")
+    include_str!("../../src/host/holder.sh"),
+    include_str!("../../src/host/collect.sh")
 );
 /// How long anything that must happen may take.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,346 @@
+//! Why a system could not be built.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::command::Finished;
+use crate::nix::copy::CopyError;
+use crate::nix::diagnosis;
+use crate::nix::fetch::{self, FetchCause};
+use crate::nix::trouble::NixTrouble;
+use crate::ssh::SshError;
+use crate::toplevel::Toplevel;
+
+/// Why a system could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Nix, or the machine that it runs on.
+    #[error("build: {0}")]
+    Nix(#[source] NixTrouble),
+    /// Nix on the host, for a build there.
+    #[error("build on the host: {0}")]
+    OnTarget(#[source] NixTrouble),
+    /// The machine cannot build for that architecture.
+    #[error(
+        "this machine ({ours}) cannot build for {system}: register QEMU's binfmt handler and add \
+         {system} to extra-platforms in nix.conf, or name a builder (build_on = \"<ssh destination>\"), \
+         or build on the host itself (build_on = \"target\")"
+    )]
+    SystemUnsupported {
+        /// What is to be built.
+        system: String,
+        /// What this machine is.
+        ours: String,
+    },
+    /// Some derivation needs a system or feature that neither we nor the builders have.
+    #[error(
+        "a part of the system needs another machine to be built; name a builder that has it: {detail}"
+    )]
+    PartUnsupported {
+        /// What Nix said.
+        detail: String,
+    },
+    /// A builder failed: the revision is at fault.
+    #[error("{derivation} {how}; the last lines of its log:\n{log}")]
+    BuilderFailed {
+        /// The derivation.
+        derivation: String,
+        /// How it ended.
+        how: String,
+        /// The last lines that it printed.
+        log: String,
+    },
+    /// A builder was killed.
+    #[error(
+        "{derivation} {how}: most likely the machine that builds ran out of memory; the last lines of its log:\n{log}"
+    )]
+    BuilderKilled {
+        /// The derivation.
+        derivation: String,
+        /// How it ended.
+        how: String,
+        /// The last lines that it printed.
+        log: String,
+    },
+    /// A source could not be fetched.
+    #[error("a source could not be fetched; {}: {detail}", cause.mend())]
+    SourceFetch {
+        /// Why.
+        cause: FetchCause,
+        /// What Nix or its builder said.
+        detail: String,
+    },
+    /// The remote builder does not answer.
+    #[error(
+        "the builder cannot be used (check its SSH destination, its key, and that its Nix has {system}): {detail}"
+    )]
+    BuilderUnreachable {
+        /// What it was to build for.
+        system: String,
+        /// What Nix or ssh said.
+        detail: String,
+    },
+    /// The derivation was garbage-collected since it was evaluated.
+    #[error("the derivation is gone from the store since its evaluation; evaluate again: {detail}")]
+    DerivationGone {
+        /// What Nix said.
+        detail: String,
+    },
+    /// The derivation could not be taken to the host that is to build it.
+    #[error("to build on the host: {0}")]
+    Copy(#[source] CopyError),
+    /// The connection to the host failed.
+    #[error("to build on the host: {0}")]
+    Ssh(#[source] SshError),
+    /// `build_on = "target"`, and there is no connection to the host.
+    #[error("build_on = \"target\" needs a connection to the host")]
+    NoTarget,
+    /// A host or a revision cannot name a GC root.
+    #[error("`{0}` cannot name a file")]
+    Name(String),
+    /// A path for ssh has white space or quotes, which Nix cannot hand on.
+    #[error(
+        "the path of the ssh_config file has white space or quotes, which NIX_SSHOPTS cannot carry"
+    )]
+    AwkwardPath,
+    /// The directory of GC roots cannot be used.
+    #[error("cannot keep the build from the garbage collector at {path}: {source}")]
+    Root {
+        /// The GC root, or its directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// What was built is not what was evaluated.
+    #[error("Nix built {built} where the evaluation said {evaluated}")]
+    Another {
+        /// The GC root's target.
+        built: String,
+        /// The evaluation's.
+        evaluated: Toplevel,
+    },
+    /// Nix failed, and the cause is none of the above.
+    #[error("Nix could not build it: {detail}")]
+    Failed {
+        /// What Nix said.
+        detail: String,
+    },
+}
+
+impl BuildError {
+    /// Whether the cause can pass by itself: the machine's, the network's and the connection's can; a
+    /// builder that failed will fail again.
+    pub fn is_worth_retrying(&self) -> bool {
+        match self {
+            Self::Nix(trouble) | Self::OnTarget(trouble) => trouble.is_worth_retrying(),
+            Self::Copy(error) => error.is_worth_retrying(),
+            Self::Ssh(error) => error.is_worth_retrying(),
+            Self::BuilderKilled { .. }
+            | Self::SourceFetch { .. }
+            | Self::BuilderUnreachable { .. }
+            | Self::DerivationGone { .. }
+            | Self::Root { .. } => true,
+            Self::SystemUnsupported { .. }
+            | Self::PartUnsupported { .. }
+            | Self::BuilderFailed { .. }
+            | Self::NoTarget
+            | Self::Name(_)
+            | Self::AwkwardPath
+            | Self::Another { .. }
+            | Self::Failed { .. } => false,
+        }
+    }
+
+    /// Whether the derivation has to be evaluated again before another try makes sense.
+    pub fn needs_evaluation(&self) -> bool {
+        matches!(
+            self,
+            Self::DerivationGone { .. } | Self::Copy(CopyError::PathGone { .. })
+        )
+    }
+
+    /// Names the cause of a failed build. `general` says on which machine Nix failed.
+    pub(super) fn of(finished: &Finished, system: &str, general: fn(NixTrouble) -> Self) -> Self {
+        let stderr = finished.stderr.as_str();
+        let own = diagnosis::error_text(stderr);
+        if let Some(trouble) = NixTrouble::of(finished) {
+            return general(trouble);
+        }
+        if diagnosis::has_any(
+            &own,
+            &[
+                "cannot build missing derivation",
+                "failed to obtain derivation of",
+                "build of missing derivation",
+                "don't know how to build",
+            ],
+        ) {
+            return Self::DerivationGone { detail: own };
+        }
+        // ssh speaks for itself when a builder does not answer; what Nix says then is that it has none.
+        if diagnosis::has_any(
+            stderr,
+            &[
+                "cannot build on 'ssh",
+                "Failed to find a machine for remote build",
+                "unable to start any build",
+            ],
+        ) {
+            return Self::BuilderUnreachable {
+                system: system.to_owned(),
+                detail: diagnosis::summary(stderr),
+            };
+        }
+        if diagnosis::needs_another_machine(&own) {
+            return Self::PartUnsupported { detail: own };
+        }
+        if let Some(builder) = diagnosis::failed_builder(stderr) {
+            let told = format!("{}\n{own}", builder.log);
+            if let Some(cause) = fetch::download(&told) {
+                return Self::SourceFetch {
+                    cause,
+                    detail: told,
+                };
+            }
+            let killed = builder.was_killed();
+            let diagnosis::FailedBuilder {
+                derivation,
+                how,
+                log,
+            } = builder;
+            return if diagnosis::has_any(&log, &["No space left on device"]) {
+                general(NixTrouble::DiskFull { detail: log })
+            } else if killed {
+                Self::BuilderKilled {
+                    derivation,
+                    how,
+                    log,
+                }
+            } else {
+                Self::BuilderFailed {
+                    derivation,
+                    how,
+                    log,
+                }
+            };
+        }
+        if let Some(cause) = fetch::fetch(stderr) {
+            return Self::SourceFetch {
+                cause,
+                detail: diagnosis::summary(stderr),
+            };
+        }
+        Self::Failed {
+            detail: diagnosis::summary(stderr),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nix::diagnosis::tests::{failed, recorded};
+
+    #[test]
+    fn every_recorded_failure_of_three_versions_of_nix_is_named() {
+        let expected = [
+            ("fails ", "BuilderFailed", "line 14", false),
+            (
+                "dependency ",
+                "BuilderFailed",
+                "-fails.drv failed with exit code 1",
+                false,
+            ),
+            ("hash ", "Nix", "not what was expected", false),
+            ("system ", "PartUnsupported", "aarch64-linux", false),
+            ("features ", "PartUnsupported", "kvm-x", false),
+            ("killed ", "BuilderKilled", "out of memory", true),
+            ("fetch ", "SourceFetch", FetchCause::Network.mend(), true),
+            (
+                "nooutput ",
+                "BuilderFailed",
+                "failed to produce output path",
+                false,
+            ),
+            ("full ", "Nix", "a disk is full", true),
+            ("gone", "DerivationGone", "evaluate again", true),
+            (
+                "hash --option substituters http://127.0.0.1:1",
+                "Nix",
+                "not what was expected",
+                false,
+            ),
+            (
+                "nooutput --option substituters http://nowhere.invalid",
+                "BuilderFailed",
+                "output path",
+                false,
+            ),
+            (
+                "killed --option build-users-group nixbldx",
+                "Nix",
+                "`build-users-group =`",
+                false,
+            ),
+            ("daemon", "Nix", "start nix-daemon", true),
+        ];
+        for version in ["2.8.0", "2.26.3", "2.34.8"] {
+            for (case, kind, words, worth_retrying) in expected {
+                let error = BuildError::of(
+                    &recorded("build", version, case),
+                    "x86_64-linux",
+                    BuildError::Nix,
+                );
+                let shown = error.to_string();
+                assert!(
+                    format!("{error:?}").starts_with(kind),
+                    "{version} {case}: {error:?}"
+                );
+                assert!(shown.contains(words), "{version} {case}: {shown}");
+                assert_eq!(
+                    error.is_worth_retrying(),
+                    worth_retrying,
+                    "{version} {case}: {shown}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_machine_that_cannot_sandbox_is_told_how_to_go_on() {
+        let sandbox = "fails --option sandbox true --option sandbox-fallback false";
+        let error = BuildError::of(
+            &recorded("build", "2.26.3", sandbox),
+            "x86_64-linux",
+            BuildError::Nix,
+        );
+        assert!(error.to_string().contains("`sandbox = false`"), "{error}");
+        assert!(!error.is_worth_retrying());
+    }
+
+    #[test]
+    fn a_log_is_the_builders_last_lines_without_nixs_own() {
+        let BuildError::BuilderFailed { log, .. } = BuildError::of(
+            &recorded("build", "2.8.0", "fails "),
+            "x86_64-linux",
+            BuildError::Nix,
+        ) else {
+            panic!("another error")
+        };
+        assert!(
+            log.starts_with("line 1\n") && log.ends_with("\nline 14"),
+            "{log}"
+        );
+    }
+
+    #[test]
+    fn a_download_inside_a_builder_is_worth_another_try_and_a_test_that_fails_is_not() {
+        let curl = "building '/nix/store/x.drv'...\ncurl: (6) Could not resolve host: example.org\n\
+                    error: builder for '/nix/store/x.drv' failed with exit code 1";
+        assert!(BuildError::of(&failed(curl, 100), "s", BuildError::Nix).is_worth_retrying());
+        let test = "test net ... Connection refused\nerror: builder for '/nix/store/x.drv' failed with exit code 1";
+        assert!(!BuildError::of(&failed(test, 100), "s", BuildError::Nix).is_worth_retrying());
+    }
+}
