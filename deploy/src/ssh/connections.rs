@@ -1,9 +1,10 @@
 //! The connections to all hosts: which there are, and how a new one is made.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::connection::Connection;
@@ -173,7 +174,7 @@ impl Connections {
         {
             return Ok(connection);
         }
-        let not_before = *locked(&door.not_before);
+        let not_before = *door.not_before.lock();
         if let Some(moment) = not_before {
             sleep_until(moment).await;
         }
@@ -191,7 +192,7 @@ impl Connections {
     fn slow_down(&self, destinations: &[Destination]) {
         let moment = Instant::now() + PACE;
         for destination in destinations {
-            *locked(&self.door(&destination.address).not_before) = Some(moment);
+            *self.door(&destination.address).not_before.lock() = Some(moment);
         }
     }
 
@@ -200,7 +201,7 @@ impl Connections {
     }
 
     fn doors(&self) -> MutexGuard<'_, HashMap<String, Arc<Door>>> {
-        locked(&self.shared.doors)
+        self.shared.doors.lock()
     }
 }
 
@@ -215,9 +216,4 @@ async fn alive(warm: &mut Option<Arc<Master>>, destination: &Destination) -> Opt
         master,
         destination: destination.clone(),
     })
-}
-
-/// What the locks guard is changed in one go, so a panic elsewhere leaves it whole.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

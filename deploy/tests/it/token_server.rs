@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -20,7 +21,7 @@ pub struct Server {
 impl Server {
     /// Each request's path and whether it came with the token, and whether anybody showed the token.
     pub fn seen(&self) -> Vec<String> {
-        self.seen.lock().unwrap().clone()
+        self.seen.lock().clone()
     }
 }
 
@@ -50,32 +51,14 @@ pub async fn serve(folder: PathBuf) -> Server {
 }
 
 async fn answer(stream: &mut TcpStream, folder: &Path, seen: &Mutex<Vec<String>>) -> Vec<u8> {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).await.unwrap_or(0) == 1 {
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8_lossy(&head).into_owned();
-    let header = |name: &str| {
-        let wanted = |line: &&str| line.split(':').next().unwrap().eq_ignore_ascii_case(name);
-        head.lines()
-            .find(wanted)
-            .map_or("", |line| line.split_once(':').unwrap().1.trim())
-    };
-    let mut words = head.split(' ');
-    let (method, target) = (
-        words.next().unwrap_or_default(),
-        words.next().unwrap_or_default(),
-    );
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let head = Head::read(stream).await;
+    let (path, _) = head.path_and_query();
     // base64 of "reconcile:" and the token.
     let allowed =
-        header("Authorization") == "Basic cmVjb25jaWxlOnQwa2VuLXRoYXQtbm9ib2R5LW1heS1zZWU=";
-    seen.lock().unwrap().push(format!("{path} {allowed}"));
+        head.value("Authorization") == "Basic cmVjb25jaWxlOnQwa2VuLXRoYXQtbm9ib2R5LW1heS1zZWU=";
+    seen.lock().push(format!("{path} {allowed}"));
     if arguments_of_all().contains(TOKEN) {
-        seen.lock()
-            .unwrap()
-            .push("the token is in a process list".into());
+        seen.lock().push("the token is in a process list".into());
     }
     if !allowed {
         return b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n".to_vec();
@@ -87,32 +70,63 @@ async fn answer(stream: &mut TcpStream, folder: &Path, seen: &Mutex<Vec<String>>
         ]
         .concat();
     }
-    let mut body = vec![0; header("Content-Length").parse().unwrap_or(0)];
+    let mut body = vec![0; head.value("Content-Length").parse().unwrap_or(0)];
     stream.read_exact(&mut body).await.unwrap();
+    let output = of_git(&head, &body, folder).await;
+    [b"HTTP/1.1 200 OK\r\nConnection: close\r\n".to_vec(), output].concat()
+}
+
+/// The first line of a request, and its headers.
+struct Head(String);
+
+impl Head {
+    async fn read(stream: &mut TcpStream) -> Self {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).await.unwrap_or(0) == 1 {
+            head.push(byte[0]);
+        }
+        Self(String::from_utf8_lossy(&head).into_owned())
+    }
+
+    fn method(&self) -> &str {
+        self.0.split(' ').next().unwrap_or_default()
+    }
+
+    fn path_and_query(&self) -> (&str, &str) {
+        let target = self.0.split(' ').nth(1).unwrap_or_default();
+        target.split_once('?').unwrap_or((target, ""))
+    }
+
+    fn value(&self, name: &str) -> &str {
+        let wanted = |line: &&str| line.split(':').next().unwrap().eq_ignore_ascii_case(name);
+        let line = self.0.lines().find(wanted);
+        line.map_or("", |line| line.split_once(':').unwrap().1.trim())
+    }
+}
+
+/// What git answers to a request (git-http-backend(1)).
+async fn of_git(head: &Head, body: &[u8], folder: &Path) -> Vec<u8> {
+    let (path, query) = head.path_and_query();
     let mut backend = tokio::process::Command::new("git")
         .arg("http-backend")
         .env("GIT_PROJECT_ROOT", folder)
         .env("GIT_HTTP_EXPORT_ALL", "1")
         .env("PATH_INFO", path)
         .env("QUERY_STRING", query)
-        .env("REQUEST_METHOD", method)
-        .env("CONTENT_TYPE", header("Content-Type"))
+        .env("REQUEST_METHOD", head.method())
+        .env("CONTENT_TYPE", head.value("Content-Type"))
         .env("CONTENT_LENGTH", body.len().to_string())
-        .env("HTTP_CONTENT_ENCODING", header("Content-Encoding"))
-        .env("GIT_PROTOCOL", header("Git-Protocol"))
+        .env("HTTP_CONTENT_ENCODING", head.value("Content-Encoding"))
+        .env("GIT_PROTOCOL", head.value("Git-Protocol"))
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    backend
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(&body)
-        .await
-        .unwrap();
-    let output = backend.wait_with_output().await.unwrap().stdout;
-    [b"HTTP/1.1 200 OK\r\nConnection: close\r\n".to_vec(), output].concat()
+    let mut input = backend.stdin.take().unwrap();
+    input.write_all(body).await.unwrap();
+    drop(input);
+    backend.wait_with_output().await.unwrap().stdout
 }
 
 /// The arguments and environments of every process but this one.
