@@ -7,3 +7,4 @@ pub(crate) mod observation;
 pub(crate) mod observe;
 pub(crate) mod platform;
 pub(crate) mod reboot;
+mod script;

@@ -24,8 +24,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::action::Action;
+use crate::host::script::{ended, last_line, script};
 use crate::min_free::MinFree;
-use crate::printable::shown;
 use crate::ssh::{Completed, Connection, Privilege, RemoteCommand, SshError};
 use crate::toplevel::Toplevel;
 
@@ -153,7 +153,7 @@ pub async fn start(
         .privilege(Privilege::Root)
         .timeout(START_TIMEOUT);
     let completed = run(connection, command, step).await?;
-    match last_line(&completed).as_str() {
+    match last_line(&completed.text()) {
         "new" => Ok(Started::New),
         "already" => Ok(Started::Already),
         "not-started" => Err(ActivateError::NotStarted {
@@ -219,7 +219,7 @@ async fn follow(
         let seconds = this_time.as_secs_f64().ceil().to_string();
         let mut words = vec![verb, id.as_str(), &seconds];
         words.extend(more.as_deref());
-        let command = supervisor(&words)
+        let command = script(SUPERVISOR, words)
             .timeout(this_time + WAIT_SLACK)
             .output_limit(REPORT_LIMIT);
         let completed = run(connection, command, step).await?;
@@ -234,21 +234,12 @@ async fn follow(
 /// Removes what an ended deployment left on the host. Does nothing to one that runs.
 pub async fn clean_up(connection: &Connection, id: &DeploymentId) -> Result<(), ActivateError> {
     let step = "cleaning up after the activation";
-    let command = supervisor(&["clean", id.as_str()]).timeout(CLEAN_TIMEOUT);
+    let command = script(SUPERVISOR, ["clean", id.as_str()]).timeout(CLEAN_TIMEOUT);
     let completed = run(connection, command, step).await?;
-    match last_line(&completed).as_str() {
+    match last_line(&completed.text()) {
         "clean" | "running" => Ok(()),
         _ => Err(unreadable(step, &completed)),
     }
-}
-
-/// The supervisor with one of its verbs, as root.
-fn supervisor(words: &[&str]) -> RemoteCommand {
-    RemoteCommand::new("/bin/sh")
-        .arguments(["-s", "--"])
-        .arguments(words.iter().copied())
-        .stdin(SUPERVISOR)
-        .privilege(Privilege::Root)
 }
 
 async fn run(
@@ -262,20 +253,9 @@ async fn run(
         .map_err(|source| ActivateError::Ssh { step, source })
 }
 
-/// The supervisor's answer; a login shell may have greeted before it.
-fn last_line(completed: &Completed) -> String {
-    let text = String::from_utf8_lossy(&completed.stdout);
-    shown(text.lines().next_back().unwrap_or_default())
-}
-
 fn unreadable(step: &'static str, completed: &Completed) -> ActivateError {
     ActivateError::Unreadable {
         step,
-        detail: format!(
-            "it ended with {} after `{}`: {}",
-            completed.code,
-            last_line(completed),
-            completed.complaint()
-        ),
+        detail: ended(completed),
     }
 }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::host::script::{run_script, script};
 use crate::nix::output::{self, Freed};
 use crate::printable::shown;
-use crate::ssh::{Connection, Privilege, RemoteCommand, SshError};
+use crate::ssh::{Connection, SshError};
 use crate::toplevel::Toplevel;
 
 /// What runs on the host: holder.sh and collect.sh as one script.
@@ -99,24 +100,14 @@ pub async fn collect_on_host(
         request.timeout.as_secs().max(1).to_string(),
         request.now.as_second().to_string(),
     ];
-    let command = RemoteCommand::new("/bin/sh")
-        .arguments(["-s", "--"])
-        .arguments(numbers.iter().map(String::as_str))
-        .arguments(request.keep.iter().map(Toplevel::as_str))
-        .stdin(SCRIPT)
-        .privilege(Privilege::Root)
-        .timeout(request.timeout.saturating_add(AROUND))
-        .output_limit(ANSWER_LIMIT);
-    let completed = connection.run(command).await?;
-    let answer = String::from_utf8_lossy(&completed.stdout);
-    read(&answer).ok_or_else(|| {
-        CollectOnHostError::Unreadable(format!(
-            "it ended with {} after `{}`: {}",
-            completed.code,
-            shown(answer.lines().next_back().unwrap_or_default()),
-            completed.complaint()
-        ))
-    })
+    let arguments = numbers.iter().map(String::as_str);
+    let script = script(
+        SCRIPT,
+        arguments.chain(request.keep.iter().map(Toplevel::as_str)),
+    )
+    .timeout(request.timeout.saturating_add(AROUND))
+    .output_limit(ANSWER_LIMIT);
+    run_script(connection, script, read, CollectOnHostError::Unreadable).await
 }
 
 /// Reads the script's answer; `None` if it is not whole.

@@ -6,8 +6,9 @@ use std::time::Duration;
 use crate::host::observation::{
     DeploymentTrace, MAX_DEPLOYMENTS, MAX_FAILED_UNITS, Observation, RebootReason, SwitchLock,
 };
+use crate::host::script::{run_script, script};
 use crate::printable::shown;
-use crate::ssh::{Connection, Privilege, RemoteCommand, SshError};
+use crate::ssh::{Connection, SshError};
 
 /// Why a host could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -49,22 +50,10 @@ pub async fn observe(
     connection: &Connection,
     timeout: Duration,
 ) -> Result<Observation, ObserveError> {
-    let command = RemoteCommand::new("/bin/sh")
-        .arguments(["-s"])
-        .stdin(SCRIPT)
-        .privilege(Privilege::Root)
+    let script = script(SCRIPT, [])
         .timeout(timeout)
         .output_limit(ANSWER_LIMIT);
-    let completed = connection.run(command).await?;
-    let answer = String::from_utf8_lossy(&completed.stdout);
-    read(&answer).ok_or_else(|| {
-        ObserveError::Unreadable(format!(
-            "it ended with {} after `{}`: {}",
-            completed.code,
-            shown(answer.lines().next_back().unwrap_or_default()),
-            completed.complaint()
-        ))
-    })
+    run_script(connection, script, read, ObserveError::Unreadable).await
 }
 
 /// Reads the script's answer; `None` if it is not whole. A path that is no toplevel (a host that is

@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::host::observation::Observation;
+use crate::host::script::{last_line, run_script, script};
 use crate::printable::shown;
-use crate::ssh::{Connection, Privilege, RemoteCommand, SshError};
+use crate::ssh::{Connection, SshError};
 use crate::toplevel::Toplevel;
 
 /// What a host boots unless somebody chooses otherwise, as far as it can be known from the running host: the
@@ -93,23 +94,9 @@ const TIMEOUT: Duration = Duration::from_secs(45);
 /// # Errors
 /// When it is not known whether the host took the order; look at its boot id.
 pub async fn reboot(connection: &Connection, boot_id: &str) -> Result<Told, RebootError> {
-    let command = RemoteCommand::new("/bin/sh")
-        .arguments(["-s", "--", boot_id])
-        .stdin(SCRIPT)
-        .privilege(Privilege::Root)
-        .timeout(TIMEOUT);
-    let completed = connection.run(command).await?;
-    let answer = String::from_utf8_lossy(&completed.stdout);
-    // A login shell may have greeted before it.
-    let last = answer.lines().next_back().unwrap_or_default();
-    told(last).ok_or_else(|| {
-        RebootError::Unreadable(format!(
-            "it ended with {} after `{}`: {}",
-            completed.code,
-            shown(last),
-            completed.complaint()
-        ))
-    })
+    let script = script(SCRIPT, [boot_id]).timeout(TIMEOUT);
+    let read = |answer: &str| told(last_line(answer));
+    run_script(connection, script, read, RebootError::Unreadable).await
 }
 
 fn told(line: &str) -> Option<Told> {

@@ -60,7 +60,7 @@ impl Nix {
             .stdin(list)
             .timeout(ASK_TIMEOUT);
         let answer = host.run(ask).await?;
-        Ok(shortage(&String::from_utf8_lossy(&answer.stdout), min_free))
+        Ok(shortage(&answer.text(), min_free))
     }
 }
 

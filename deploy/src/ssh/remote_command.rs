@@ -1,5 +1,6 @@
 //! A command for a host, and what it did.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::destination::Sudo;
@@ -45,6 +46,11 @@ pub struct Completed {
 }
 
 impl Completed {
+    /// What it printed.
+    pub(crate) fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.stdout)
+    }
+
     /// What it complained, as it may be shown: bounded, in one line, control characters escaped.
     pub fn complaint(&self) -> String {
         shown(&String::from_utf8_lossy(&self.stderr))
