@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::printable::escaped;
+
 /// The five actions, named as by `nixos-rebuild` (`nixos-rebuild(8)`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -87,7 +89,7 @@ impl FromStr for Action {
         Action::ALL
             .into_iter()
             .find(|action| action.name() == text)
-            .ok_or_else(|| UnknownAction(text.escape_debug().take(MAX_SHOWN).collect()))
+            .ok_or_else(|| UnknownAction(escaped(text, MAX_SHOWN)))
     }
 }
 

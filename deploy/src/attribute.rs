@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::printable::escaped;
+
 /// Longer names than this are a mistake; host names end at 63.
 const MAX_LENGTH: usize = 128;
 
@@ -29,6 +31,21 @@ impl Attribute {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name that a person most likely meant by this one: that which takes the fewest edits, if they
+    /// are few.
+    pub(crate) fn nearest<'a>(&self, available: &'a [String]) -> Option<&'a str> {
+        let wanted = self.0.to_lowercase();
+        available
+            .iter()
+            .map(|name| {
+                let edits = strsim::levenshtein(&wanted, &name.to_lowercase());
+                (edits, name.as_str())
+            })
+            .filter(|(edits, name)| *edits <= wanted.len().max(name.len()) / 2)
+            .min()
+            .map(|(_, name)| name)
+    }
 }
 
 impl FromStr for Attribute {
@@ -43,9 +60,7 @@ impl FromStr for Attribute {
         if begins_well && all_are_good && text.len() <= MAX_LENGTH {
             Ok(Self(text.to_owned()))
         } else {
-            Err(AttributeError(
-                text.escape_debug().take(MAX_LENGTH).collect(),
-            ))
+            Err(AttributeError(escaped(text, MAX_LENGTH)))
         }
     }
 }
@@ -110,5 +125,25 @@ mod tests {
         ] {
             assert!(bad.parse::<Attribute>().is_err(), "{bad:?} was accepted");
         }
+    }
+
+    #[test]
+    fn the_nearest_name_is_found_or_none() {
+        let names = ["cyt-pi", "uConsole", "lazyworkhorse"].map(str::to_owned);
+        let nearest = |wanted: &str, names| {
+            wanted
+                .parse::<Attribute>()
+                .unwrap()
+                .nearest(names)
+                .map(str::to_owned)
+        };
+        assert_eq!(nearest("cyt_pi", &names[..]).as_deref(), Some("cyt-pi"));
+        assert_eq!(nearest("uconsole", &names).as_deref(), Some("uConsole"));
+        assert_eq!(
+            nearest("lazyworkhrose", &names).as_deref(),
+            Some("lazyworkhorse")
+        );
+        assert_eq!(nearest("zebra", &names), None);
+        assert_eq!(nearest("zebra", &[]), None);
     }
 }

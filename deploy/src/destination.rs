@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::printable::escaped;
+
 /// The longest destination: a user name, a host name of 253 and a port, with room to spare.
 const MAX_LENGTH: usize = 400;
 
@@ -64,9 +66,7 @@ impl Destination {
         {
             Ok(())
         } else {
-            Err(AddressError(
-                address.escape_debug().take(MAX_LENGTH).collect(),
-            ))
+            Err(AddressError(escaped(address, MAX_LENGTH)))
         }
     }
 }

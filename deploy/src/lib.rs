@@ -30,6 +30,7 @@ pub use destination::{AddressError, Destination, Sudo};
 pub use flake::FlakeSource;
 pub use min_free::MinFree;
 pub use outcome::{Outcome, Retry, Transience};
+pub use shell::NulByte;
 pub use toplevel::{DerivationPath, StorePathError, Toplevel};
 
 pub use nix::access::{InputAccess, UnusableToken};

@@ -138,7 +138,7 @@ impl Nix {
             .await
             .map_err(|source| preparation(cache, source))?;
         self.renew_netrc(&netrc).await?;
-        Ok(environment::variables(&Surroundings {
+        environment::variables(&Surroundings {
             access: &self.settings.access,
             ssh_config: self.settings.ssh_config.as_deref(),
             cache,
@@ -148,7 +148,8 @@ impl Nix {
                 .ok()
                 .and_then(|count| count.parse().ok())
                 .unwrap_or(0),
-        }))
+        })
+        .map_err(NixTrouble::NulByte)
     }
 
     /// Writes the netrc file, if the access needs one.

@@ -36,6 +36,12 @@ pub(crate) fn shown(text: &str) -> String {
         .collect()
 }
 
+/// Foreign text inside an error: every character that does not print is written as Rust writes it, and
+/// what is beyond so many characters is left out.
+pub(crate) fn escaped(text: &str, limit: usize) -> String {
+    text.escape_debug().take(limit).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

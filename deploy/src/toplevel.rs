@@ -9,6 +9,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::printable::escaped;
+
 /// The only store directory that binary caches and NixOS hosts use.
 const STORE_DIRECTORY: &str = "/nix/store/";
 /// The length of the hash part of a store path (160 bits in Nix's base 32; Nix manual, "Store path").
@@ -97,7 +99,7 @@ impl FromStr for DerivationPath {
 
 /// Checks what every store path has: the directory, the hash and the name.
 fn check(text: &str) -> Result<(), StorePathError> {
-    let shown = || text.escape_debug().take(MAX_NAME_LENGTH).collect();
+    let shown = || escaped(text, MAX_NAME_LENGTH);
     let Some(base) = text.strip_prefix(STORE_DIRECTORY) else {
         return Err(StorePathError::OutsideStore(shown()));
     };

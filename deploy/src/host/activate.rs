@@ -26,6 +26,7 @@ use tokio::time::Instant;
 use crate::action::Action;
 use crate::host::script::{ended, last_line, script};
 use crate::min_free::MinFree;
+use crate::shell::NulByte;
 use crate::ssh::{Completed, Connection, Privilege, RemoteCommand, SshError};
 use crate::toplevel::Toplevel;
 
@@ -66,6 +67,9 @@ pub enum ActivateError {
     /// The action [`Action::Build`] has nothing to activate.
     #[error("the action `{0}` does not activate anything")]
     NothingToActivate(Action),
+    /// What the system has to prove cannot be asked of a shell.
+    #[error("the host cannot be told what the system has to prove: {0}")]
+    NulByte(#[from] NulByte),
     /// The connection failed; whether the activation runs is unknown, ask again with the same id.
     #[error("the connection failed while {step}")]
     Ssh {
@@ -95,7 +99,7 @@ impl ActivateError {
     /// Whether asking again can succeed.
     pub fn is_worth_retrying(&self) -> bool {
         match self {
-            ActivateError::NothingToActivate(_) => false,
+            ActivateError::NothingToActivate(_) | ActivateError::NulByte(_) => false,
             ActivateError::Ssh { source, .. } => source.is_worth_retrying(),
             ActivateError::NotStarted { .. } | ActivateError::Unreadable { .. } => true,
         }
@@ -144,7 +148,7 @@ pub async fn start(
         true => "check_boot=yes\n",
         false => "check_boot=no\n",
     };
-    let script = request.proof.plan(request.timeout) + check_boot + SUPERVISOR;
+    let script = request.proof.plan(request.timeout)? + check_boot + SUPERVISOR;
     let command = RemoteCommand::new("/bin/sh")
         .arguments(["-c", RECEIVE, "sh", request.id.as_str()])
         .arguments([request.action.name()])

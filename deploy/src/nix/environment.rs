@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::nix::access::InputAccess;
-use crate::shell;
+use crate::shell::{self, NulByte};
 
 /// A variable to set, or with `None` to remove.
 pub(crate) type Variable = (String, Option<String>);
@@ -27,7 +27,10 @@ pub(crate) struct Surroundings<'a> {
 }
 
 /// The variables for all that Nix does here.
-pub(crate) fn variables(given: &Surroundings<'_>) -> Vec<Variable> {
+///
+/// # Errors
+/// When a path or a name has a NUL byte.
+pub(crate) fn variables(given: &Surroundings<'_>) -> Result<Vec<Variable>, NulByte> {
     let mut config = given.nix_config.to_owned();
     // The later line wins. The first makes flakes work where nix.conf does not name them; the second
     // keeps a repository from naming its own caches and hooks (nix.conf(5), "accept-flake-config").
@@ -52,13 +55,13 @@ pub(crate) fn variables(given: &Surroundings<'_>) -> Vec<Variable> {
             if given.ssh_config.is_some() {
                 variables.push(set(
                     "GIT_SSH_COMMAND",
-                    ssh_command(given.ssh_config, None, None),
+                    ssh_command(given.ssh_config, None, None)?,
                 ));
             }
         }
         InputAccess::SshKey { key, known_hosts } => variables.push(set(
             "GIT_SSH_COMMAND",
-            ssh_command(given.ssh_config, Some(key), known_hosts.as_deref()),
+            ssh_command(given.ssh_config, Some(key), known_hosts.as_deref())?,
         )),
         InputAccess::Token {
             host,
@@ -67,7 +70,7 @@ pub(crate) fn variables(given: &Surroundings<'_>) -> Vec<Variable> {
         } => {
             config.push_str(&format!("netrc-file = {}\n", given.netrc.display()));
             // The empty value drops helpers that the machine's configuration has for the same server.
-            let helper = credential_helper(username, file);
+            let helper = credential_helper(username, file)?;
             let settings = ["https", "http"].into_iter().flat_map(|scheme| {
                 let key = format!("credential.{scheme}://{host}.helper");
                 [(key.clone(), String::new()), (key, helper.clone())]
@@ -82,7 +85,7 @@ pub(crate) fn variables(given: &Surroundings<'_>) -> Vec<Variable> {
         }
     }
     variables.push(set("NIX_CONFIG", config));
-    variables
+    Ok(variables)
 }
 
 fn set(name: &str, value: impl Into<String>) -> Variable {
@@ -90,7 +93,11 @@ fn set(name: &str, value: impl Into<String>) -> Variable {
 }
 
 /// The `ssh` that git runs, as a line for a shell (git(1), `GIT_SSH_COMMAND`).
-fn ssh_command(config: Option<&Path>, key: Option<&Path>, known_hosts: Option<&Path>) -> String {
+fn ssh_command(
+    config: Option<&Path>,
+    key: Option<&Path>,
+    known_hosts: Option<&Path>,
+) -> Result<String, NulByte> {
     let mut words = vec!["ssh".to_owned()];
     if let Some(config) = config {
         words.extend(["-F".into(), config.to_string_lossy().into_owned()]);
@@ -108,11 +115,8 @@ fn ssh_command(config: Option<&Path>, key: Option<&Path>, known_hosts: Option<&P
     if let Some(known_hosts) = known_hosts {
         words.extend(["-o".into(), ssh_file("UserKnownHostsFile", known_hosts)]);
     }
-    words
-        .iter()
-        .map(|word| shell::quoted(word))
-        .collect::<Vec<_>>()
-        .join(" ")
+    let words: Result<Vec<_>, _> = words.iter().map(|word| shell::quoted(word)).collect();
+    Ok(words?.join(" "))
 }
 
 /// An ssh option whose value is a file. It is split at spaces, unless quoted (ssh_config(5)).
@@ -156,12 +160,12 @@ pub(crate) fn ssh_options(
 /// The git credential helper, a shell snippet that git appends its request to (gitcredentials(7)): reads the
 /// token anew each time, so that a rotated file counts at once. `printf` and the file's text stay inside the
 /// shell; no process list shows them. It is no file: whatever is set up anew meanwhile, a command keeps its own.
-fn credential_helper(username: &str, token_file: &Path) -> String {
-    format!(
+fn credential_helper(username: &str, token_file: &Path) -> Result<String, NulByte> {
+    Ok(format!(
         "!f() {{ [ \"$1\" = get ] || exit 0; printf 'username=%s\\npassword=%s\\n' {} \"$(cat {})\"; }}; f",
-        shell::quoted(username),
-        shell::quoted(&token_file.to_string_lossy()),
-    )
+        shell::quoted(username)?,
+        shell::quoted(&token_file.to_string_lossy())?,
+    ))
 }
 
 #[cfg(test)]
@@ -181,6 +185,7 @@ mod tests {
             nix_config: "accept-flake-config = true",
             git_config_count: 1,
         })
+        .unwrap()
         .into_iter()
         .collect()
     }
@@ -208,10 +213,16 @@ mod tests {
             known_hosts: Some("/k/it's".into()),
         };
         let environment = environment(&access, Some(Path::new("/etc/ssh config")));
+        let command = environment["GIT_SSH_COMMAND"].as_deref().unwrap();
+        // As git does (git(1), `GIT_SSH_COMMAND`).
+        let output = std::process::Command::new("sh")
+            .args(["-c", &format!("printf '%s\\n' {command}")])
+            .output()
+            .unwrap();
         assert_eq!(
-            environment["GIT_SSH_COMMAND"].as_deref().unwrap(),
-            "ssh -F '/etc/ssh config' -o BatchMode=yes -o StrictHostKeyChecking=yes \
-             -o IdentitiesOnly=yes -o 'IdentityFile=\"/k/a b%%\"' -o 'UserKnownHostsFile=\"/k/it'\\''s\"'"
+            String::from_utf8(output.stdout).unwrap(),
+            "ssh\n-F\n/etc/ssh config\n-o\nBatchMode=yes\n-o\nStrictHostKeyChecking=yes\n\
+             -o\nIdentitiesOnly=yes\n-o\nIdentityFile=\"/k/a b%%\"\n-o\nUserKnownHostsFile=\"/k/it's\"\n"
         );
     }
 
@@ -232,7 +243,7 @@ mod tests {
         assert_eq!(value("GIT_CONFIG_VALUE_1"), "");
         assert_eq!(
             value("GIT_CONFIG_VALUE_2"),
-            credential_helper("u", Path::new("/it's a token"))
+            credential_helper("u", Path::new("/it's a token")).unwrap()
         );
         assert_eq!(
             value("GIT_CONFIG_KEY_4"),
@@ -248,7 +259,7 @@ mod tests {
         std::fs::write(&token, "s3cret\n").unwrap();
         let run = |request: &str| {
             // As git does.
-            let helper = credential_helper("o'neill", &token);
+            let helper = credential_helper("o'neill", &token).unwrap();
             let snippet = helper.strip_prefix('!').unwrap();
             let output = std::process::Command::new("sh")
                 .args(["-c", &format!("{snippet} {request}")])

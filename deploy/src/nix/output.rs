@@ -97,36 +97,6 @@ pub(crate) fn freed(text: &str) -> Option<Freed> {
     })
 }
 
-/// The name that a person most likely meant: the one that takes the fewest edits, if that is few.
-pub(crate) fn nearest<'a>(wanted: &str, available: &'a [String]) -> Option<&'a str> {
-    available
-        .iter()
-        .map(|name| {
-            (
-                distance(&wanted.to_lowercase(), &name.to_lowercase()),
-                name.as_str(),
-            )
-        })
-        .filter(|(edits, name)| *edits <= wanted.len().max(name.len()) / 2)
-        .min()
-        .map(|(_, name)| name)
-}
-
-/// Levenshtein's distance, in bytes.
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (done, byte) in one.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = done + 1;
-        for (column, against) in other.bytes().enumerate() {
-            let substituted = diagonal + usize::from(byte != against);
-            diagonal = row[column + 1];
-            row[column + 1] = substituted.min(row[column] + 1).min(diagonal + 1);
-        }
-    }
-    row[other.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,15 +160,5 @@ mod tests {
         ] {
             assert_eq!(closure_sizes(bad.as_bytes()), None, "{bad:?}");
         }
-    }
-
-    #[test]
-    fn the_nearest_name_is_found_or_none() {
-        let names = ["cyt-pi", "uConsole", "lazyworkhorse"].map(str::to_owned);
-        assert_eq!(nearest("cyt_pi", &names), Some("cyt-pi"));
-        assert_eq!(nearest("uconsole", &names), Some("uConsole"));
-        assert_eq!(nearest("lazyworkhrose", &names), Some("lazyworkhorse"));
-        assert_eq!(nearest("zebra", &names), None);
-        assert_eq!(nearest("zebra", &[]), None);
     }
 }

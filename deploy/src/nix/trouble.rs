@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::command::{CommandError, Finished};
 use crate::nix::access::UnusableToken;
 use crate::nix::diagnosis::{self, General};
+use crate::shell::NulByte;
 
 /// What can go wrong with Nix on any machine, whatever Nix was asked to do.
 #[derive(Debug, thiserror::Error)]
@@ -124,6 +125,9 @@ pub enum NixTrouble {
         /// What Nix said.
         detail: String,
     },
+    /// A path or a name cannot be handed to git and ssh.
+    #[error("cannot set Nix's environment: {0}")]
+    NulByte(#[source] NulByte),
     /// The token file's content cannot be used.
     #[error("cannot use {path}: {source}")]
     Token {
@@ -156,7 +160,8 @@ impl NixTrouble {
             | Self::SandboxImpossible { .. }
             | Self::BuildGroupMissing { .. }
             | Self::HashMismatch { .. }
-            | Self::Configuration { .. } => false,
+            | Self::Configuration { .. }
+            | Self::NulByte(_) => false,
         }
     }
 

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::printable::escaped;
+
 /// The name of one deployment, chosen by us, under which it runs on the host: 8 to 64 of `[a-z0-9-]`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -37,9 +39,7 @@ impl FromStr for DeploymentId {
         if good {
             Ok(Self(text.to_owned()))
         } else {
-            Err(DeploymentIdError(
-                text.escape_debug().take(*ID_LENGTH.end()).collect(),
-            ))
+            Err(DeploymentIdError(escaped(text, *ID_LENGTH.end())))
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::shell;
+use crate::shell::{self, NulByte};
 
 /// How a system proves itself. The host judges by itself and goes back by itself; what it asks of us
 /// is only an acknowledgement, which is proof that a login still works.
@@ -118,7 +118,10 @@ impl Proof {
     }
 
     /// The plan as the supervisor reads it: assignments of its shell, every word quoted.
-    pub(super) fn plan(&self, activate: Duration) -> String {
+    ///
+    /// # Errors
+    /// When a word has a NUL byte.
+    pub(super) fn plan(&self, activate: Duration) -> Result<String, NulByte> {
         let mut plan = format!(
             "activate_seconds={}\nacknowledge_seconds={}\nsettle_seconds={}\non_degraded={}\non_rollback_failed={}\nignored_units={}\n",
             seconds(activate).max(1),
@@ -126,11 +129,11 @@ impl Proof {
             seconds(self.settle),
             self.on_degraded.name(),
             self.on_rollback_failed.name(),
-            shell::quoted(&self.ignored_units.join("\n")),
+            shell::quoted(&self.ignored_units.join("\n"))?,
         );
         plan.push_str("probes() {\n    :\n");
         for probe in &self.probes {
-            let words: Vec<_> = probe
+            let words: Result<Vec<_>, _> = probe
                 .command
                 .iter()
                 .map(|word| shell::quoted(word))
@@ -139,15 +142,15 @@ impl Proof {
             let _ = writeln!(
                 plan,
                 "    probe {} {} {} {} {} || return 1",
-                shell::quoted(&plain_name(&probe.name)),
+                shell::quoted(&plain_name(&probe.name))?,
                 probe.attempts.max(1),
                 seconds(probe.pause),
                 seconds(probe.timeout).max(1),
-                words.join(" "),
+                words?.join(" "),
             );
         }
         plan.push_str("}\n");
-        plan
+        Ok(plan)
     }
 }
 
@@ -194,7 +197,7 @@ mod tests {
             ignored_units: vec!["a.service".into(), "b'$(x).service".into()],
             probes: vec![probe("it's; rm", &["curl", "-f", "http://x/?a=$(reboot)'"])],
         };
-        let plan = proof.plan(Duration::from_secs(900));
+        let plan = proof.plan(Duration::from_secs(900)).unwrap();
         assert!(
             plan.contains("probe 'it-s--rm' 3 2 3 'curl' '-f' ")
                 || plan.contains("probe it-s--rm 3 2 3 curl -f "),
@@ -221,6 +224,16 @@ mod tests {
             String::from_utf8_lossy(&output.stdout),
             "curl|-f|http://x/?a=$(reboot)'|a.service\nb'$(x).service"
         );
+    }
+
+    #[test]
+    fn a_word_that_no_shell_can_be_given_makes_no_plan() {
+        let proof = Proof {
+            probes: vec![probe("a", &["curl", "http://x/\0"])],
+            ..Proof::NONE
+        };
+        let error = proof.plan(Duration::from_secs(1)).unwrap_err();
+        assert!(error.to_string().contains("`http://x/\\0`"), "{error}");
     }
 
     #[test]

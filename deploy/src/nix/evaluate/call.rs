@@ -54,8 +54,7 @@ impl Nix {
                     Some(host) => Ok(host.into()),
                     None => Err(Arc::new(EvaluateError::AttributeMissing {
                         attribute: attribute.clone(),
-                        nearest: output::nearest(attribute.as_str(), &evaluation.available)
-                            .map(str::to_owned),
+                        nearest: attribute.nearest(&evaluation.available).map(str::to_owned),
                         available: evaluation.available.clone(),
                     })),
                 };
