@@ -23,77 +23,85 @@ pub(crate) enum General {
     HashMismatch,
 }
 
+/// What stands for a cause by itself; the first that is said counts.
+const SAID: [(General, &[&str]); 5] = [
+    (
+        General::DiskFull,
+        &[
+            "No space left on device",
+            "Disk quota exceeded",
+            "database or disk is full",
+        ],
+    ),
+    (
+        General::OutOfMemory,
+        &["Cannot allocate memory", "out of memory", "std::bad_alloc"],
+    ),
+    (
+        General::DaemonUnreachable,
+        &[
+            "cannot connect to socket at",
+            "cannot connect to daemon",
+            "cannot open connection to remote store 'daemon'",
+        ],
+    ),
+    (
+        General::BuildGroupMissing,
+        &[
+            "'build-users-group' does not exist",
+            "'build-users-group' has no members",
+        ],
+    ),
+    (
+        General::SandboxImpossible,
+        &[
+            "kernel namespaces that are required for sandboxing",
+            "setting up a private mount namespace",
+            "cloning builder process",
+            "unable to load seccomp BPF program",
+            "unable to start build process",
+            "mounting /proc",
+            "setting up the build environment",
+            "pivot old root directory",
+        ],
+    ),
+];
+/// What Nix's garbage collector of memory warns of, which is no message of Nix itself.
+const NO_MEMORY: &str = "GC Warning: Out of Memory";
+/// What the kernel says of something that cannot be written.
+const NOT_WRITABLE: [&str; 3] = [
+    "ermission denied",
+    "Read-only file system",
+    "Operation not permitted",
+];
+/// The names of a cache's files; other downloads are inputs and sources.
+const OF_A_CACHE: [&str; 6] = [
+    ".narinfo'",
+    "/nix-cache-info'",
+    ".nar'",
+    ".nar.xz'",
+    ".nar.zst'",
+    "/nar/",
+];
+
 /// Looks for a general cause in Nix's own messages: not in a builder's log, which may say anything.
 pub(crate) fn general(stderr: &str) -> Option<General> {
     let own = error_text(stderr);
-    let says = |signs: &[&str]| has_any(&own, signs);
-    if says(&[
-        "No space left on device",
-        "Disk quota exceeded",
-        "database or disk is full",
-    ]) {
-        return Some(General::DiskFull);
+    let is_said = |(cause, signs): &&(General, &[&str])| {
+        has_any(&own, signs) || (*cause == General::OutOfMemory && stderr.contains(NO_MEMORY))
+    };
+    if let Some((cause, _)) = SAID.iter().find(is_said) {
+        return Some(*cause);
     }
-    if says(&["Cannot allocate memory", "out of memory", "std::bad_alloc"])
-        || stderr.contains("GC Warning: Out of Memory")
-    {
-        return Some(General::OutOfMemory);
-    }
-    if says(&[
-        "cannot connect to socket at",
-        "cannot connect to daemon",
-        "cannot open connection to remote store 'daemon'",
-    ]) {
-        return Some(General::DaemonUnreachable);
-    }
-    if says(&[
-        "'build-users-group' does not exist",
-        "'build-users-group' has no members",
-    ]) {
-        return Some(General::BuildGroupMissing);
-    }
-    if says(&[
-        "kernel namespaces that are required for sandboxing",
-        "setting up a private mount namespace",
-        "cloning builder process",
-        "unable to load seccomp BPF program",
-        "unable to start build process",
-        "mounting /proc",
-        "setting up the build environment",
-        "pivot old root directory",
-    ]) {
-        return Some(General::SandboxImpossible);
-    }
-    if says(&[
-        "ermission denied",
-        "Read-only file system",
-        "Operation not permitted",
-    ]) && says(&["'/nix/"])
-    {
+    if has_any(&own, &NOT_WRITABLE) && own.contains("'/nix/") {
         return Some(General::StoreNotWritable);
     }
-    if says(&["hash mismatch", "NAR hash"]) {
+    if has_any(&own, &["hash mismatch", "NAR hash"]) {
         return Some(General::HashMismatch);
     }
-    // A cache's files are known by their names; other downloads are inputs and sources.
-    let of_a_cache = |line: &str| {
-        line.contains("unable to download '")
-            && has_any(
-                line,
-                &[
-                    ".narinfo'",
-                    "/nix-cache-info'",
-                    ".nar'",
-                    ".nar.xz'",
-                    ".nar.zst'",
-                    "/nar/",
-                ],
-            )
-    };
-    if own.lines().any(of_a_cache) {
-        return Some(General::CacheUnreachable);
-    }
-    None
+    own.lines()
+        .any(|line| line.contains("unable to download '") && has_any(line, &OF_A_CACHE))
+        .then_some(General::CacheUnreachable)
 }
 
 /// The cause that Nix names last, with the place in the flake, without the stack: for evaluations.

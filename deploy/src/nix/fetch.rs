@@ -17,7 +17,7 @@ pub enum FetchCause {
 
 impl FetchCause {
     /// What a person can do about it.
-    pub fn mend(self) -> &'static str {
+    pub const fn mend(self) -> &'static str {
         match self {
             Self::Network => {
                 "check the route, DNS and the proxy variables (http_proxy, https_proxy, no_proxy)"

@@ -13,10 +13,7 @@ impl Outcome {
                 units: report.failed_units.clone(),
             },
             ActivationVerdict::Refused { reason } => Outcome::ActivationRefused {
-                detail: match reason.as_str() {
-                    "" => detail(),
-                    reason => format!("{reason}\n{}", report.output_tail),
-                },
+                detail: refusal(reason, &report.output_tail),
             },
             ActivationVerdict::WrongPlatform { system, host } => Outcome::WrongPlatform {
                 system: system.clone(),
@@ -67,5 +64,13 @@ impl Outcome {
             ActivationVerdict::StillRunning | ActivationVerdict::Awaiting => return None,
         };
         Some(outcome)
+    }
+}
+
+/// Why the supervisor refused, if it was it, and what was printed.
+fn refusal(reason: &str, output: &str) -> String {
+    match reason {
+        "" => output.to_owned(),
+        reason => format!("{reason}\n{output}"),
     }
 }

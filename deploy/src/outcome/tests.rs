@@ -12,10 +12,20 @@ fn report(verdict: ActivationVerdict) -> ActivationReport {
     }
 }
 
-/// One of each, in the order of the table in the documentation.
+fn text() -> String {
+    "x".to_owned()
+}
+
+/// One of each.
 fn all() -> Vec<Outcome> {
-    let text = || "x".to_owned();
-    let mut all = vec![
+    let mut all = of_hosts();
+    all.extend(of_activations());
+    all.extend(of_steps_before());
+    all
+}
+
+fn of_hosts() -> Vec<Outcome> {
+    vec![
         Outcome::Converged,
         Outcome::Degraded { units: Vec::new() },
         Outcome::Built,
@@ -36,6 +46,14 @@ fn all() -> Vec<Outcome> {
             detail: text(),
         },
         Outcome::DidNotReboot { detail: text() },
+        Outcome::Locked { by: text() },
+        Outcome::ObservedChanged { running: text() },
+        Outcome::Vanished { detail: text() },
+    ]
+}
+
+fn of_activations() -> Vec<Outcome> {
+    vec![
         Outcome::ActivationRefused { detail: text() },
         Outcome::WrongPlatform {
             system: text(),
@@ -68,9 +86,11 @@ fn all() -> Vec<Outcome> {
             detail: text(),
         },
         Outcome::ActivationInterrupted { cause: text() },
-        Outcome::Locked { by: text() },
-        Outcome::ObservedChanged { running: text() },
-        Outcome::Vanished { detail: text() },
+    ]
+}
+
+fn of_steps_before() -> Vec<Outcome> {
+    let mut all = vec![
         Outcome::Unreachable { detail: text() },
         Outcome::AccessRefused { detail: text() },
         Outcome::TimedOut { phase: text() },

@@ -11,87 +11,72 @@ impl LoginFault {
     /// The texts are OpenSSH's own (`sshconnect.c`, `sshconnect2.c`, `authfile.c`, `readconf.c`,
     /// `packet.c`), in English whatever the locale.
     pub(super) fn read(log: &str, timeout: Duration) -> Self {
-        let lines: Vec<&str> = log
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-            .collect();
-        let find = |needle: &str| lines.iter().find(|line| line.contains(needle)).copied();
-        let last = lines.last().copied().unwrap_or("ssh said nothing");
-
-        if find("REMOTE HOST IDENTIFICATION HAS CHANGED").is_some() {
-            let offending = lines
-                .iter()
-                .find(|line| line.starts_with("Offending"))
-                .and_then(|line| line.split_once(" key in "))
-                .map(|(_, place)| shown(place));
-            return LoginFault::HostKeyChanged(offending);
-        }
-        if find("Host key verification failed").is_some() || find("host key is known for").is_some()
-        {
-            return LoginFault::HostKeyUnknown;
-        }
-        if let Some(line) = find("Permission denied (") {
-            return key_fault(&lines).unwrap_or_else(|| {
-                LoginFault::PermissionDenied(shown(between(line, "Permission denied (", ")")))
-            });
-        }
-        if let Some(line) = find("Too many authentication failures") {
-            return LoginFault::PermissionDenied(format!(
-                "{}; set IdentitiesOnly yes",
-                shown(line)
-            ));
-        }
-        if let Some(line) = find("Could not resolve hostname") {
-            return LoginFault::NameUnknown(shown(line));
-        }
-        if find("UNKNOWN port 65535").is_some() || find("stdio forwarding failed").is_some() {
-            return LoginFault::Proxy(shown(last));
-        }
-        if let Some(line) = find("Unable to negotiate with") {
-            return LoginFault::NoCommonAlgorithm(shown(line));
-        }
-        if let Some(line) = find("Bad configuration option")
-            .or_else(|| find("terminating, "))
-            .or_else(|| find("Can't open user config file"))
-            .or_else(|| find("Bad owner or permissions on"))
-        {
-            return LoginFault::Configuration(shown(line));
-        }
-        if let Some(line) =
-            find("too long for Unix domain socket").or_else(|| find("ControlPath too long"))
-        {
-            return LoginFault::ControlPathTooLong(shown(line));
-        }
-        if find("Connection refused").is_some() {
-            return LoginFault::Refused;
-        }
-        if let Some(line) = find("No route to host")
-            .or_else(|| find("Network is unreachable"))
-            .or_else(|| find("Host is down"))
-        {
-            return LoginFault::NoRoute(shown(line));
-        }
-        // "Connection timed out during banner exchange", "connect to host … Connection timed out".
-        if find("timed out").is_some() {
-            return LoginFault::TimedOut(timeout);
-        }
-        if let Some(line) = find("Connection closed by")
-            .or_else(|| find("Connection reset by"))
-            .or_else(|| find("Connection to "))
-            .or_else(|| find("kex_exchange_identification"))
-            .or_else(|| find("Not allowed at this time"))
-            .or_else(|| find("Broken pipe"))
-        {
-            return LoginFault::Closed(shown(line));
-        }
-        LoginFault::Other(shown(last))
+        let log = Log::of(log);
+        host_key_fault(&log)
+            .or_else(|| permission_fault(&log))
+            .or_else(|| way_fault(&log))
+            .or_else(|| configuration_fault(&log))
+            .or_else(|| network_fault(&log, timeout))
+            .unwrap_or_else(|| LoginFault::Other(shown(log.last())))
     }
 }
 
+/// The lines that `ssh` wrote.
+struct Log<'a>(Vec<&'a str>);
+
+impl<'a> Log<'a> {
+    fn of(text: &'a str) -> Self {
+        let lines = text.lines().map(str::trim);
+        Self(lines.filter(|line| !line.is_empty()).collect())
+    }
+
+    /// The first line that has the first of these words that is there at all.
+    fn find(&self, words: &[&str]) -> Option<&'a str> {
+        words
+            .iter()
+            .find_map(|word| self.0.iter().find(|line| line.contains(word)))
+            .copied()
+    }
+
+    fn says(&self, words: &[&str]) -> bool {
+        self.find(words).is_some()
+    }
+
+    fn last(&self) -> &'a str {
+        self.0.last().copied().unwrap_or("ssh said nothing")
+    }
+}
+
+fn host_key_fault(log: &Log<'_>) -> Option<LoginFault> {
+    if log.says(&["REMOTE HOST IDENTIFICATION HAS CHANGED"]) {
+        let offending = log
+            .0
+            .iter()
+            .find(|line| line.starts_with("Offending"))
+            .and_then(|line| line.split_once(" key in "))
+            .map(|(_, place)| shown(place));
+        return Some(LoginFault::HostKeyChanged(offending));
+    }
+    log.says(&["Host key verification failed", "host key is known for"])
+        .then_some(LoginFault::HostKeyUnknown)
+}
+
+fn permission_fault(log: &Log<'_>) -> Option<LoginFault> {
+    if let Some(line) = log.find(&["Permission denied ("]) {
+        return Some(key_fault(log).unwrap_or_else(|| {
+            LoginFault::PermissionDenied(shown(between(line, "Permission denied (", ")")))
+        }));
+    }
+    let line = log.find(&["Too many authentication failures"])?;
+    Some(LoginFault::PermissionDenied(format!(
+        "{}; set IdentitiesOnly yes",
+        shown(line)
+    )))
+}
+
 /// What is wrong with our own key, if `ssh` said so on the way to being refused.
-fn key_fault(lines: &[&str]) -> Option<LoginFault> {
-    for line in lines {
+fn key_fault(log: &Log<'_>) -> Option<LoginFault> {
+    for line in &log.0 {
         // no such identity: /path: No such file or directory
         if let Some(rest) = line.strip_prefix("no such identity: ") {
             let path = rest.split_once(": ").map_or(rest, |(path, _)| path);
@@ -112,6 +97,53 @@ fn key_fault(lines: &[&str]) -> Option<LoginFault> {
         }
     }
     None
+}
+
+/// What the way to the server lacks: a name, a jump host, an algorithm that both sides know.
+fn way_fault(log: &Log<'_>) -> Option<LoginFault> {
+    if let Some(line) = log.find(&["Could not resolve hostname"]) {
+        return Some(LoginFault::NameUnknown(shown(line)));
+    }
+    if log.says(&["UNKNOWN port 65535", "stdio forwarding failed"]) {
+        return Some(LoginFault::Proxy(shown(log.last())));
+    }
+    let line = log.find(&["Unable to negotiate with"])?;
+    Some(LoginFault::NoCommonAlgorithm(shown(line)))
+}
+
+fn configuration_fault(log: &Log<'_>) -> Option<LoginFault> {
+    if let Some(line) = log.find(&[
+        "Bad configuration option",
+        "terminating, ",
+        "Can't open user config file",
+        "Bad owner or permissions on",
+    ]) {
+        return Some(LoginFault::Configuration(shown(line)));
+    }
+    let line = log.find(&["too long for Unix domain socket", "ControlPath too long"])?;
+    Some(LoginFault::ControlPathTooLong(shown(line)))
+}
+
+fn network_fault(log: &Log<'_>, timeout: Duration) -> Option<LoginFault> {
+    if log.says(&["Connection refused"]) {
+        return Some(LoginFault::Refused);
+    }
+    if let Some(line) = log.find(&["No route to host", "Network is unreachable", "Host is down"]) {
+        return Some(LoginFault::NoRoute(shown(line)));
+    }
+    // "Connection timed out during banner exchange", "connect to host … Connection timed out".
+    if log.says(&["timed out"]) {
+        return Some(LoginFault::TimedOut(timeout));
+    }
+    let line = log.find(&[
+        "Connection closed by",
+        "Connection reset by",
+        "Connection to ",
+        "kex_exchange_identification",
+        "Not allowed at this time",
+        "Broken pipe",
+    ])?;
+    Some(LoginFault::Closed(shown(line)))
 }
 
 /// The text between two marks, or the whole line.
@@ -153,92 +185,95 @@ mod tests {
         }
     }
 
+    /// What `ssh` says, and the fault that it is.
+    const SAID: [(&str, &str); 25] = [
+        (
+            "ssh: Could not resolve hostname x: Name or service not known",
+            "name",
+        ),
+        (
+            "ssh: connect to host 10.0.0.1 port 22: Connection refused",
+            "refused",
+        ),
+        (
+            "ssh: connect to host 10.0.0.1 port 22: No route to host",
+            "route",
+        ),
+        (
+            "ssh: connect to host 10.0.0.1 port 22: Network is unreachable",
+            "route",
+        ),
+        (
+            "ssh: connect to host 10.0.0.1 port 22: Connection timed out",
+            "timeout",
+        ),
+        (
+            "Connection timed out during banner exchange\nConnection to 10.0.0.1 port 22 timed out",
+            "timeout",
+        ),
+        (
+            "kex_exchange_identification: Connection closed by remote host\nConnection closed by 10.0.0.1 port 22",
+            "closed",
+        ),
+        (
+            "kex_exchange_identification: read: Connection reset by peer\nConnection reset by 10.0.0.1 port 22",
+            "closed",
+        ),
+        (
+            "kex_exchange_identification: banner line contains invalid characters",
+            "closed",
+        ),
+        ("Not allowed at this time", "closed"),
+        (
+            "channel 0: open failed: connect failed: Connection refused\nstdio forwarding failed\nConnection closed by UNKNOWN port 65535",
+            "proxy",
+        ),
+        (
+            "No ED25519 host key is known for x and you have requested strict checking.\nHost key verification failed.",
+            "unknown key",
+        ),
+        (
+            "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nOffending ED25519 key in /k:3\nHost key verification failed.",
+            "changed key",
+        ),
+        ("user@x: Permission denied (publickey).", "denied"),
+        (
+            "no such identity: /k: No such file or directory\nuser@x: Permission denied (publickey).",
+            "no key",
+        ),
+        (
+            "Load key \"/k\": bad permissions\nuser@x: Permission denied (publickey).",
+            "open key",
+        ),
+        (
+            "Load key \"/k\": error in libcrypto\nuser@x: Permission denied (publickey).",
+            "bad key",
+        ),
+        (
+            "Received disconnect from x port 22:2: Too many authentication failures",
+            "denied",
+        ),
+        (
+            "Unable to negotiate with 10.0.0.1 port 22: no matching host key type found. Their offer: ssh-rsa",
+            "algorithm",
+        ),
+        (
+            "/c: line 3: Bad configuration option: nosuch\n/c: terminating, 1 bad configuration options",
+            "config",
+        ),
+        ("Bad owner or permissions on /c", "config"),
+        (
+            "Can't open user config file /c: No such file or directory",
+            "config",
+        ),
+        ("ControlPath too long ('/x' >= 108 bytes)", "path"),
+        ("something new", "other"),
+        ("", "other"),
+    ];
+
     #[test]
     fn what_ssh_says_is_told_apart() {
-        for (log, expected) in [
-            (
-                "ssh: Could not resolve hostname x: Name or service not known",
-                "name",
-            ),
-            (
-                "ssh: connect to host 10.0.0.1 port 22: Connection refused",
-                "refused",
-            ),
-            (
-                "ssh: connect to host 10.0.0.1 port 22: No route to host",
-                "route",
-            ),
-            (
-                "ssh: connect to host 10.0.0.1 port 22: Network is unreachable",
-                "route",
-            ),
-            (
-                "ssh: connect to host 10.0.0.1 port 22: Connection timed out",
-                "timeout",
-            ),
-            (
-                "Connection timed out during banner exchange\nConnection to 10.0.0.1 port 22 timed out",
-                "timeout",
-            ),
-            (
-                "kex_exchange_identification: Connection closed by remote host\nConnection closed by 10.0.0.1 port 22",
-                "closed",
-            ),
-            (
-                "kex_exchange_identification: read: Connection reset by peer\nConnection reset by 10.0.0.1 port 22",
-                "closed",
-            ),
-            (
-                "kex_exchange_identification: banner line contains invalid characters",
-                "closed",
-            ),
-            ("Not allowed at this time", "closed"),
-            (
-                "channel 0: open failed: connect failed: Connection refused\nstdio forwarding failed\nConnection closed by UNKNOWN port 65535",
-                "proxy",
-            ),
-            (
-                "No ED25519 host key is known for x and you have requested strict checking.\nHost key verification failed.",
-                "unknown key",
-            ),
-            (
-                "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nOffending ED25519 key in /k:3\nHost key verification failed.",
-                "changed key",
-            ),
-            ("user@x: Permission denied (publickey).", "denied"),
-            (
-                "no such identity: /k: No such file or directory\nuser@x: Permission denied (publickey).",
-                "no key",
-            ),
-            (
-                "Load key \"/k\": bad permissions\nuser@x: Permission denied (publickey).",
-                "open key",
-            ),
-            (
-                "Load key \"/k\": error in libcrypto\nuser@x: Permission denied (publickey).",
-                "bad key",
-            ),
-            (
-                "Received disconnect from x port 22:2: Too many authentication failures",
-                "denied",
-            ),
-            (
-                "Unable to negotiate with 10.0.0.1 port 22: no matching host key type found. Their offer: ssh-rsa",
-                "algorithm",
-            ),
-            (
-                "/c: line 3: Bad configuration option: nosuch\n/c: terminating, 1 bad configuration options",
-                "config",
-            ),
-            ("Bad owner or permissions on /c", "config"),
-            (
-                "Can't open user config file /c: No such file or directory",
-                "config",
-            ),
-            ("ControlPath too long ('/x' >= 108 bytes)", "path"),
-            ("something new", "other"),
-            ("", "other"),
-        ] {
+        for (log, expected) in SAID {
             assert_eq!(kind(&LoginFault::read(log, LIMIT)), expected, "{log}");
         }
     }

@@ -5,11 +5,25 @@ use std::path::PathBuf;
 
 use crate::command::Finished;
 use crate::nix::copy::CopyError;
-use crate::nix::diagnosis;
+use crate::nix::diagnosis::{self, FailedBuilder};
 use crate::nix::fetch::{self, FetchCause};
 use crate::nix::trouble::NixTrouble;
 use crate::ssh::SshError;
 use crate::toplevel::Toplevel;
+
+/// What Nix says of a derivation that is not in the store.
+const GONE: [&str; 4] = [
+    "cannot build missing derivation",
+    "failed to obtain derivation of",
+    "build of missing derivation",
+    "don't know how to build",
+];
+/// What is said where a builder does not answer: ssh speaks for itself then, and Nix says that it has none.
+const NO_BUILDER: [&str; 3] = [
+    "cannot build on 'ssh",
+    "Failed to find a machine for remote build",
+    "unable to start any build",
+];
 
 /// Why a system could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -168,26 +182,10 @@ impl BuildError {
         if let Some(trouble) = NixTrouble::of(finished) {
             return general(trouble);
         }
-        if diagnosis::has_any(
-            &own,
-            &[
-                "cannot build missing derivation",
-                "failed to obtain derivation of",
-                "build of missing derivation",
-                "don't know how to build",
-            ],
-        ) {
+        if diagnosis::has_any(&own, &GONE) {
             return Self::DerivationGone { detail: own };
         }
-        // ssh speaks for itself when a builder does not answer; what Nix says then is that it has none.
-        if diagnosis::has_any(
-            stderr,
-            &[
-                "cannot build on 'ssh",
-                "Failed to find a machine for remote build",
-                "unable to start any build",
-            ],
-        ) {
+        if diagnosis::has_any(stderr, &NO_BUILDER) {
             return Self::BuilderUnreachable {
                 system: system.to_owned(),
                 detail: diagnosis::summary(stderr),
@@ -197,34 +195,7 @@ impl BuildError {
             return Self::PartUnsupported { detail: own };
         }
         if let Some(builder) = diagnosis::failed_builder(stderr) {
-            let told = format!("{}\n{own}", builder.log);
-            if let Some(cause) = fetch::download(&told) {
-                return Self::SourceFetch {
-                    cause,
-                    detail: told,
-                };
-            }
-            let killed = builder.was_killed();
-            let diagnosis::FailedBuilder {
-                derivation,
-                how,
-                log,
-            } = builder;
-            return if diagnosis::has_any(&log, &["No space left on device"]) {
-                general(NixTrouble::DiskFull { detail: log })
-            } else if killed {
-                Self::BuilderKilled {
-                    derivation,
-                    how,
-                    log,
-                }
-            } else {
-                Self::BuilderFailed {
-                    derivation,
-                    how,
-                    log,
-                }
-            };
+            return Self::of_builder(builder, &own, general);
         }
         if let Some(cause) = fetch::fetch(stderr) {
             return Self::SourceFetch {
@@ -236,6 +207,38 @@ impl BuildError {
             detail: diagnosis::summary(stderr),
         }
     }
+
+    /// Names the cause of a builder's failure. `own` is what Nix itself said.
+    fn of_builder(builder: FailedBuilder, own: &str, general: fn(NixTrouble) -> Self) -> Self {
+        let told = format!("{}\n{own}", builder.log);
+        if let Some(cause) = fetch::download(&told) {
+            return Self::SourceFetch {
+                cause,
+                detail: told,
+            };
+        }
+        let was_killed = builder.was_killed();
+        let FailedBuilder {
+            derivation,
+            how,
+            log,
+        } = builder;
+        if diagnosis::has_any(&log, &["No space left on device"]) {
+            return general(NixTrouble::DiskFull { detail: log });
+        }
+        if was_killed {
+            return Self::BuilderKilled {
+                derivation,
+                how,
+                log,
+            };
+        }
+        Self::BuilderFailed {
+            derivation,
+            how,
+            log,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -243,51 +246,53 @@ mod tests {
     use super::*;
     use crate::nix::diagnosis::tests::{failed, recorded};
 
+    /// A recorded case, the error, what it says, and whether it is worth retrying.
+    const RECORDED: [(&str, &str, &str, bool); 14] = [
+        ("fails ", "BuilderFailed", "line 14", false),
+        (
+            "dependency ",
+            "BuilderFailed",
+            "-fails.drv failed with exit code 1",
+            false,
+        ),
+        ("hash ", "Nix", "not what was expected", false),
+        ("system ", "PartUnsupported", "aarch64-linux", false),
+        ("features ", "PartUnsupported", "kvm-x", false),
+        ("killed ", "BuilderKilled", "out of memory", true),
+        ("fetch ", "SourceFetch", FetchCause::Network.mend(), true),
+        (
+            "nooutput ",
+            "BuilderFailed",
+            "failed to produce output path",
+            false,
+        ),
+        ("full ", "Nix", "a disk is full", true),
+        ("gone", "DerivationGone", "evaluate again", true),
+        (
+            "hash --option substituters http://127.0.0.1:1",
+            "Nix",
+            "not what was expected",
+            false,
+        ),
+        (
+            "nooutput --option substituters http://nowhere.invalid",
+            "BuilderFailed",
+            "output path",
+            false,
+        ),
+        (
+            "killed --option build-users-group nixbldx",
+            "Nix",
+            "`build-users-group =`",
+            false,
+        ),
+        ("daemon", "Nix", "start nix-daemon", true),
+    ];
+
     #[test]
     fn every_recorded_failure_of_three_versions_of_nix_is_named() {
-        let expected = [
-            ("fails ", "BuilderFailed", "line 14", false),
-            (
-                "dependency ",
-                "BuilderFailed",
-                "-fails.drv failed with exit code 1",
-                false,
-            ),
-            ("hash ", "Nix", "not what was expected", false),
-            ("system ", "PartUnsupported", "aarch64-linux", false),
-            ("features ", "PartUnsupported", "kvm-x", false),
-            ("killed ", "BuilderKilled", "out of memory", true),
-            ("fetch ", "SourceFetch", FetchCause::Network.mend(), true),
-            (
-                "nooutput ",
-                "BuilderFailed",
-                "failed to produce output path",
-                false,
-            ),
-            ("full ", "Nix", "a disk is full", true),
-            ("gone", "DerivationGone", "evaluate again", true),
-            (
-                "hash --option substituters http://127.0.0.1:1",
-                "Nix",
-                "not what was expected",
-                false,
-            ),
-            (
-                "nooutput --option substituters http://nowhere.invalid",
-                "BuilderFailed",
-                "output path",
-                false,
-            ),
-            (
-                "killed --option build-users-group nixbldx",
-                "Nix",
-                "`build-users-group =`",
-                false,
-            ),
-            ("daemon", "Nix", "start nix-daemon", true),
-        ];
         for version in ["2.8.0", "2.26.3", "2.34.8"] {
-            for (case, kind, words, worth_retrying) in expected {
+            for (case, kind, words, worth_retrying) in RECORDED {
                 let error = BuildError::of(
                     &recorded("build", version, case),
                     "x86_64-linux",

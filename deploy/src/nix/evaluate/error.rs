@@ -11,6 +11,14 @@ use crate::nix::trouble::NixTrouble;
 /// `Worker::failingExitStatus`: 100 and the bits for a timeout, a hash mismatch, a nondeterminism).
 const BUILD_FAILED: std::ops::RangeInclusive<i32> = 100..=109;
 
+/// What is said where the lock file is missing or does not fit: by Nix 2.8; by newer versions; and by all
+/// of them, for they ask a forge for the newest commit only where none is locked.
+const LOCK_FILE: [&str; 3] = [
+    "cannot write modified lock file of flake",
+    "requires lock file changes",
+    "/commits/HEAD'",
+];
+
 /// Why the flake has no answer for a host.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -139,45 +147,46 @@ impl EvaluateError {
     /// Names the cause of a failed evaluation.
     pub(super) fn of(finished: &Finished, flake: &FlakeSource) -> Self {
         let stderr = finished.stderr.as_str();
-        let says = |signs: &[&str]| diagnosis::has_any(stderr, signs);
-        let detail = || diagnosis::evaluation_error(stderr);
         if let Some(trouble) = NixTrouble::of(finished) {
             return Self::Nix(trouble);
         }
+        Self::of_source(stderr, flake)
+            .or_else(|| Self::of_build(finished))
+            .unwrap_or_else(|| Self::Code {
+                detail: diagnosis::evaluation_error(stderr),
+            })
+    }
+
+    /// Names the cause, if it is that the flake or an input of it is not there as it should be.
+    fn of_source(stderr: &str, flake: &FlakeSource) -> Option<Self> {
+        let says = |signs: &[&str]| diagnosis::has_any(stderr, signs);
+        let summary = || diagnosis::summary(stderr);
         if says(&["detected dubious ownership in repository"]) {
-            return Self::MirrorOwner {
-                detail: diagnosis::summary(stderr),
-            };
+            return Some(Self::MirrorOwner { detail: summary() });
         }
-        // The first is what 2.8 says, the second what newer versions say.
-        if says(&[
-            "cannot write modified lock file of flake",
-            "requires lock file changes",
-        ]) {
-            return Self::LockFile { detail: detail() };
-        }
-        // Nix asks a forge for the newest commit only when no commit is locked.
-        if says(&["/commits/HEAD'"]) {
-            return Self::LockFile { detail: detail() };
+        if says(&LOCK_FILE) {
+            return Some(Self::LockFile {
+                detail: diagnosis::evaluation_error(stderr),
+            });
         }
         let missing = |words: &str| format!("{words} '{}'", flake.revision);
         if says(&[
             &missing("Cannot find Git revision"),
             &missing("getting Git object"),
         ]) {
-            return Self::RevisionMissing {
+            return Some(Self::RevisionMissing {
                 revision: flake.revision.clone(),
-                detail: diagnosis::summary(stderr),
-            };
+                detail: summary(),
+            });
         }
         if let Some(cause) = fetch::fetch(stderr) {
-            return Self::InputFetch {
+            return Some(Self::InputFetch {
                 cause,
-                detail: diagnosis::summary(stderr),
-            };
+                detail: summary(),
+            });
         }
         if says(&["does not provide attribute"]) && says(&["'nixosConfigurations'"]) {
-            return Self::NoConfigurations;
+            return Some(Self::NoConfigurations);
         }
         // Nix 2.8 names the folder where newer versions name the file in it.
         let folder = format!("-source/{}': No such file", flake.folder.trim_matches('/'));
@@ -186,30 +195,30 @@ impl EvaluateError {
             "/flake.nix' does not exist",
             &folder,
         ]) {
-            return Self::NoFlake {
+            return Some(Self::NoFlake {
                 folder: flake.folder.clone(),
-            };
+            });
         }
+        None
+    }
+
+    /// Names the cause, if it is a build that the evaluation needs.
+    fn of_build(finished: &Finished) -> Option<Self> {
+        let stderr = finished.stderr.as_str();
         if diagnosis::needs_another_machine(stderr) {
-            return Self::ImportedSystem {
+            return Some(Self::ImportedSystem {
                 detail: diagnosis::error_text(stderr),
-            };
+            });
         }
         if let Some(builder) = diagnosis::failed_builder(stderr) {
-            return Self::ImportedBuild {
+            return Some(Self::ImportedBuild {
                 detail: format!("{} {}\n{}", builder.derivation, builder.how, builder.log),
-            };
+            });
         }
-        if finished
-            .status
-            .code()
-            .is_some_and(|code| BUILD_FAILED.contains(&code))
-        {
-            return Self::ImportedBuild {
-                detail: diagnosis::error_text(stderr),
-            };
-        }
-        Self::Code { detail: detail() }
+        let code = finished.status.code()?;
+        BUILD_FAILED.contains(&code).then(|| Self::ImportedBuild {
+            detail: diagnosis::error_text(stderr),
+        })
     }
 }
 
