@@ -3,106 +3,13 @@
 //! Nix has no machine-readable errors; the texts here were recorded from 2.8.0, 2.26.3 and 2.34.8
 //! (`tests/recorded`), which differ mainly in the layout of the stack, which is left out.
 
+pub(crate) mod builder;
+pub(crate) mod general;
+
 /// At most this many lines of Nix's own error are shown.
 const ERROR_LINES: usize = 15;
-/// At most this many of the last lines of a failed builder's log are shown.
-const LOG_LINES: usize = 20;
 /// Longer lines are cut: a minified file in an error is of no use.
 const LINE_LENGTH: usize = 500;
-
-/// What went wrong that has to do with Nix and the machine, whatever Nix was doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum General {
-    DiskFull,
-    OutOfMemory,
-    DaemonUnreachable,
-    StoreNotWritable,
-    SandboxImpossible,
-    BuildGroupMissing,
-    CacheUnreachable,
-    HashMismatch,
-}
-
-/// What stands for a cause by itself; the first that is said counts.
-const SAID: [(General, &[&str]); 5] = [
-    (
-        General::DiskFull,
-        &[
-            "No space left on device",
-            "Disk quota exceeded",
-            "database or disk is full",
-        ],
-    ),
-    (
-        General::OutOfMemory,
-        &["Cannot allocate memory", "out of memory", "std::bad_alloc"],
-    ),
-    (
-        General::DaemonUnreachable,
-        &[
-            "cannot connect to socket at",
-            "cannot connect to daemon",
-            "cannot open connection to remote store 'daemon'",
-        ],
-    ),
-    (
-        General::BuildGroupMissing,
-        &[
-            "'build-users-group' does not exist",
-            "'build-users-group' has no members",
-        ],
-    ),
-    (
-        General::SandboxImpossible,
-        &[
-            "kernel namespaces that are required for sandboxing",
-            "setting up a private mount namespace",
-            "cloning builder process",
-            "unable to load seccomp BPF program",
-            "unable to start build process",
-            "mounting /proc",
-            "setting up the build environment",
-            "pivot old root directory",
-        ],
-    ),
-];
-/// What Nix's garbage collector of memory warns of, which is no message of Nix itself.
-const NO_MEMORY: &str = "GC Warning: Out of Memory";
-/// What the kernel says of something that cannot be written.
-const NOT_WRITABLE: [&str; 3] = [
-    "ermission denied",
-    "Read-only file system",
-    "Operation not permitted",
-];
-/// The names of a cache's files; other downloads are inputs and sources.
-const OF_A_CACHE: [&str; 6] = [
-    ".narinfo'",
-    "/nix-cache-info'",
-    ".nar'",
-    ".nar.xz'",
-    ".nar.zst'",
-    "/nar/",
-];
-
-/// Looks for a general cause in Nix's own messages: not in a builder's log, which may say anything.
-pub(crate) fn general(stderr: &str) -> Option<General> {
-    let own = error_text(stderr);
-    let is_said = |(cause, signs): &&(General, &[&str])| {
-        has_any(&own, signs) || (*cause == General::OutOfMemory && stderr.contains(NO_MEMORY))
-    };
-    if let Some((cause, _)) = SAID.iter().find(is_said) {
-        return Some(*cause);
-    }
-    if has_any(&own, &NOT_WRITABLE) && own.contains("'/nix/") {
-        return Some(General::StoreNotWritable);
-    }
-    if has_any(&own, &["hash mismatch", "NAR hash"]) {
-        return Some(General::HashMismatch);
-    }
-    own.lines()
-        .any(|line| line.contains("unable to download '") && has_any(line, &OF_A_CACHE))
-        .then_some(General::CacheUnreachable)
-}
 
 /// The cause that Nix names last, with the place in the flake, without the stack: for evaluations.
 pub(crate) fn evaluation_error(stderr: &str) -> String {
@@ -164,81 +71,6 @@ pub(crate) fn summary(stderr: &str) -> String {
     }
     lines.truncate(ERROR_LINES);
     lines.join("\n")
-}
-
-/// A builder that failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FailedBuilder {
-    /// The derivation.
-    pub(crate) derivation: String,
-    /// How: `failed with exit code 1`, `failed due to signal 9 (Killed)` …
-    pub(crate) how: String,
-    /// The last lines of its log.
-    pub(crate) log: String,
-}
-
-impl FailedBuilder {
-    /// Whether it was killed: by the kernel for want of memory, or by a person.
-    pub(crate) fn was_killed(&self) -> bool {
-        self.how.contains("signal 9") || self.how.contains("exit code 137")
-    }
-}
-
-/// The first builder that failed; what failed after it failed because of it.
-pub(crate) fn failed_builder(stderr: &str) -> Option<FailedBuilder> {
-    let lines: Vec<&str> = stderr.lines().collect();
-    lines.iter().enumerate().find_map(|(index, line)| {
-        let line = line.trim_start();
-        // Until 2.29, and since then where no log would help.
-        if let Some(rest) = line.strip_prefix("error: builder for '") {
-            let (derivation, how) = rest.split_once("' ")?;
-            let how = how.trim_end_matches([';', ':']).to_owned();
-            return Some(FailedBuilder {
-                derivation: derivation.to_owned(),
-                how,
-                log: log_around(&lines, index),
-            });
-        }
-        // Since 2.30.
-        let rest = line.strip_prefix("error: Cannot build '")?;
-        let derivation = rest.split_once('\'')?.0.to_owned();
-        let reason = lines
-            .get(index + 1)?
-            .trim()
-            .strip_prefix("Reason: builder ")?;
-        let how = reason.trim_end_matches('.').to_owned();
-        Some(FailedBuilder {
-            derivation,
-            how,
-            log: log_around(&lines, index),
-        })
-    })
-}
-
-/// A builder's log: quoted by Nix after the error (`nix build`), or as it came before it (`nix-store`).
-fn log_around(lines: &[&str], error: usize) -> String {
-    let quoted: Vec<&str> = lines[error + 1..]
-        .iter()
-        .map(|line| line.trim_start())
-        .skip_while(|line| !line.starts_with("> "))
-        .take_while(|line| line.starts_with('>'))
-        .map(|line| line.trim_start_matches("> "))
-        .collect();
-    if !quoted.is_empty() {
-        return last(&quoted, LOG_LINES);
-    }
-    let before: Vec<&str> = lines[..error]
-        .iter()
-        .copied()
-        .filter(|line| {
-            !(line.starts_with("building '/nix/store/")
-                || line.starts_with("  /nix/store/")
-                || line.starts_with("copying path ")
-                || line.starts_with("warning: ")
-                || (line.ends_with("will be built:") || line.contains("will be fetched (")))
-        })
-        .collect();
-    last(&before, LOG_LINES)
 }
 
 /// One `error:` of Nix.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::command::{CommandError, Finished};
 use crate::nix::access::UnusableToken;
-use crate::nix::diagnosis::{self, General};
+use crate::nix::diagnosis::general::{General, general};
+use crate::nix::diagnosis::{last_words, summary};
 use crate::shell::NulByte;
 
 /// What can go wrong with Nix on any machine, whatever Nix was asked to do.
@@ -185,13 +186,8 @@ impl NixTrouble {
         if let Some(signal) = finished.status.signal() {
             return Some(Self::Killed { signal });
         }
-        Self::said_by(&finished.stderr)
-    }
-
-    /// The general cause in what Nix printed here or on a host.
-    pub(crate) fn said_by(stderr: &str) -> Option<Self> {
-        let cause = diagnosis::general(stderr)?;
-        let detail = diagnosis::summary(stderr);
+        let cause = general(&finished.stderr)?;
+        let detail = summary(&finished.stderr);
         Some(match cause {
             General::DiskFull => Self::DiskFull { detail },
             General::OutOfMemory => Self::OutOfMemory { detail },
@@ -217,7 +213,7 @@ impl From<CommandError> for NixTrouble {
             }
             CommandError::TimedOut { after, stderr, .. } => Self::TimedOut {
                 after,
-                last_words: diagnosis::last_words(&stderr),
+                last_words: last_words(&stderr),
             },
             CommandError::TooMuchOutput { limit, .. } => Self::TooMuchOutput { limit },
         }

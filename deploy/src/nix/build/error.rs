@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use crate::command::Finished;
 use crate::nix::copy::CopyError;
-use crate::nix::diagnosis::{self, FailedBuilder};
+use crate::nix::diagnosis;
+use crate::nix::diagnosis::builder::{FailedBuilder, failed_builder};
 use crate::nix::fetch::{self, FetchCause};
 use crate::nix::trouble::NixTrouble;
 use crate::ssh::SshError;
@@ -194,7 +195,7 @@ impl BuildError {
         if diagnosis::needs_another_machine(&own) {
             return Self::PartUnsupported { detail: own };
         }
-        if let Some(builder) = diagnosis::failed_builder(stderr) {
+        if let Some(builder) = failed_builder(stderr) {
             return Self::of_builder(builder, &own, general);
         }
         if let Some(cause) = fetch::fetch(stderr) {

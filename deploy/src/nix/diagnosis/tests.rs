@@ -1,5 +1,7 @@
 //! With what real versions of Nix printed.
 
+use super::builder::{FailedBuilder, failed_builder};
+use super::general::{General, general};
 use super::*;
 use crate::command::Finished;
 use std::os::unix::process::ExitStatusExt as _;

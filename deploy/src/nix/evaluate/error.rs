@@ -210,7 +210,7 @@ impl EvaluateError {
                 detail: diagnosis::error_text(stderr),
             });
         }
-        if let Some(builder) = diagnosis::failed_builder(stderr) {
+        if let Some(builder) = diagnosis::builder::failed_builder(stderr) {
             return Some(Self::ImportedBuild {
                 detail: format!("{} {}\n{}", builder.derivation, builder.how, builder.log),
             });
