@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::toplevel::Toplevel;
 
-/// What a host said about itself just now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What a host said about itself just now; by default, nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observation {
     /// The target of `/run/current-system`.
     pub running: Option<Toplevel>,
@@ -60,10 +60,11 @@ pub enum RebootReason {
 }
 
 /// Who holds `/run/nixos/switch-to-configuration.lock`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SwitchLock {
     /// Nobody.
+    #[default]
     Free,
     /// A running switch.
     Held {

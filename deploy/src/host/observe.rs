@@ -1,6 +1,5 @@
 //! Reads, in one round trip, what a host runs and how it is.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::host::observation::{
@@ -29,6 +28,11 @@ impl ObserveError {
             ObserveError::Ssh(error) => error.is_worth_retrying(),
             ObserveError::Unreadable(_) => true,
         }
+    }
+
+    /// Whether the host did not answer in the time that it was given.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, ObserveError::Ssh(error) if error.is_timeout())
     }
 }
 
@@ -59,22 +63,7 @@ pub async fn observe(
 /// Reads the script's answer; `None` if it is not whole. A path that is no toplevel (a host that is
 /// not NixOS) is as good as none.
 fn read(answer: &str) -> Option<Observation> {
-    let mut observation = Observation {
-        running: None,
-        booted: None,
-        profile: None,
-        generation: None,
-        boot_id: String::new(),
-        machine_id: String::new(),
-        platforms: Vec::new(),
-        system_state: String::new(),
-        failed_units: Vec::new(),
-        unfinished_lists: false,
-        reboot_reasons: Vec::new(),
-        free_bytes: BTreeMap::new(),
-        switch_lock: SwitchLock::Free,
-        deployments: Vec::new(),
-    };
+    let mut observation = Observation::default();
     let mut is_whole = false;
     for line in answer.lines() {
         let (name, value) = line.split_once(' ').unwrap_or((line, ""));

@@ -34,7 +34,7 @@ pub struct BuildRequest {
 
 impl Nix {
     /// Builds a host's system and keeps it from the garbage collector, here as
-    /// `<gc_roots>/<host>/<revision>` until [`BuildRoot::let_go`], on the host by one root for what was
+    /// `<gc_roots>/<host>/<revision>` until [`Nix::let_go`], on the host by one root for what was
     /// built last.
     ///
     /// `target` is the connection to the host, for [`BuildOn::Target`]. Dropping the future ends the

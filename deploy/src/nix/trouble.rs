@@ -166,6 +166,11 @@ impl NixTrouble {
         }
     }
 
+    /// Whether it was given up at its limit of time.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::TimedOut { .. })
+    }
+
     /// Whether one host's part of a common evaluation can be the cause, so that the others should be
     /// evaluated without it.
     pub(crate) fn can_be_one_hosts(&self) -> bool {

@@ -163,7 +163,10 @@ impl Connection {
                 address,
                 program: command.program.clone(),
             },
-            source => SshError::Client { address, source },
+            error => SshError::Client {
+                address,
+                source: io::Error::other(error),
+            },
         }
     }
 }

@@ -274,7 +274,20 @@ mod tests {
     #[test]
     fn what_ssh_says_is_told_apart() {
         for (log, expected) in SAID {
-            assert_eq!(kind(&LoginFault::read(log, LIMIT)), expected, "{log}");
+            let fault = LoginFault::read(log, LIMIT);
+            assert_eq!(kind(&fault), expected, "{log}");
+            let is_refused = [
+                "unknown key",
+                "changed key",
+                "denied",
+                "no key",
+                "open key",
+                "bad key",
+                "algorithm",
+            ]
+            .contains(&expected);
+            assert_eq!(fault.is_access_refused(), is_refused, "{log}");
+            assert!(!is_refused || !fault.is_unreachable(), "{log}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! What can go wrong between us and a host, with the mend.
 
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use super::login_fault::LoginFault;
@@ -79,7 +80,7 @@ pub enum SshError {
         address: String,
         /// Why.
         #[source]
-        source: openssh::Error,
+        source: io::Error,
     },
 }
 
@@ -123,6 +124,31 @@ impl SshError {
         }
     }
 
+    /// Whether the host was reached and did not let us in, or not become root: a person has to mend the key,
+    /// the host key or `sudo`. One destination that shows it decides, as in
+    /// [`SshError::is_unreachable`].
+    pub fn is_access_refused(&self) -> bool {
+        match self {
+            SshError::NotReached { failures } => failures
+                .iter()
+                .any(|failure| failure.fault.is_access_refused()),
+            SshError::SudoMissing { .. }
+            | SshError::SudoPassword { .. }
+            | SshError::SudoRefused { .. } => true,
+            SshError::NoDestination
+            | SshError::Lost { .. }
+            | SshError::CommandTimedOut { .. }
+            | SshError::SessionRefused { .. }
+            | SshError::Client { .. } => false,
+        }
+    }
+
+    /// Whether a command was given up at its limit of time. A host that does not answer a login in time is
+    /// unreachable instead.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, SshError::CommandTimedOut { .. })
+    }
+
     /// Whether the host is simply not there (off, cut off, busy), as opposed to a fault of
     /// configuration. One destination that shows such a fault decides, so that it is not hidden
     /// behind another that is merely away.
@@ -133,6 +159,51 @@ impl SshError {
                 .all(|failure| failure.fault.is_unreachable()),
             SshError::Lost { .. } | SshError::CommandTimedOut { .. } => true,
             _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn not_reached(faults: impl IntoIterator<Item = LoginFault>) -> SshError {
+        let failure = |fault| DestinationFailure {
+            address: "pi".to_owned(),
+            fault,
+        };
+        SshError::NotReached {
+            failures: faults.into_iter().map(failure).collect(),
+        }
+    }
+
+    #[test]
+    fn one_refused_login_decides_and_a_host_that_is_away_refuses_nobody() {
+        let denied = || LoginFault::PermissionDenied("publickey".to_owned());
+        for (error, is_refused) in [
+            (not_reached([denied()]), true),
+            (not_reached([LoginFault::Refused, denied()]), true),
+            (not_reached([LoginFault::Refused]), false),
+            (not_reached([LoginFault::ClientMissing]), false),
+            (SshError::NoDestination, false),
+        ] {
+            assert_eq!(error.is_access_refused(), is_refused, "{error}");
+            assert!(!error.is_timeout(), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_sudo_that_does_not_make_us_root_is_a_refusal() {
+        let address = || "pi".to_owned();
+        for error in [
+            SshError::SudoMissing { address: address() },
+            SshError::SudoPassword { address: address() },
+            SshError::SudoRefused {
+                address: address(),
+                detail: String::new(),
+            },
+        ] {
+            assert!(error.is_access_refused(), "{error}");
         }
     }
 }

@@ -111,9 +111,8 @@ impl LoginFault {
         )
     }
 
-    /// Whether a server saw this try and may have counted it against us (sshd's
-    /// `PerSourcePenalties`, `MaxStartups`), so that the next must not follow at once.
-    pub(super) fn was_counted(&self) -> bool {
+    /// Whether the server was reached, and it or we refused the login: by a key, a host key or an algorithm.
+    pub fn is_access_refused(&self) -> bool {
         matches!(
             self,
             LoginFault::PermissionDenied(_)
@@ -122,9 +121,13 @@ impl LoginFault {
                 | LoginFault::KeyUnusable(..)
                 | LoginFault::HostKeyUnknown
                 | LoginFault::HostKeyChanged(_)
-                | LoginFault::Closed(_)
-                | LoginFault::Proxy(_)
                 | LoginFault::NoCommonAlgorithm(_)
         )
+    }
+
+    /// Whether a server saw this try and may have counted it against us (sshd's
+    /// `PerSourcePenalties`, `MaxStartups`), so that the next must not follow at once.
+    pub(super) fn was_counted(&self) -> bool {
+        self.is_access_refused() || matches!(self, LoginFault::Closed(_) | LoginFault::Proxy(_))
     }
 }

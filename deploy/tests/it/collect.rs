@@ -70,7 +70,7 @@ async fn what_nothing_needs_is_collected_and_counted_and_what_is_rooted_stays() 
     let [root] = &nix.build_roots().await.unwrap()[..] else {
         panic!("one root");
     };
-    root.let_go().await.unwrap();
+    nix.let_go(root).await.unwrap();
     assert_eq!(nix.collect_garbage(PATIENCE).await.unwrap().paths, 1);
     assert!(!store.real(&kept).exists());
 }

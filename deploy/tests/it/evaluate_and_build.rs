@@ -178,8 +178,8 @@ async fn a_build_is_rooted_until_it_is_let_go() {
         assert_eq!(root.host, "cyt-pi");
         assert_eq!(root.toplevel.as_ref(), Some(&host.toplevel));
         assert!(root.built_at.elapsed().unwrap() < PATIENCE);
-        root.let_go().await.unwrap();
-        root.let_go().await.unwrap();
+        nix.let_go(root).await.unwrap();
+        nix.let_go(root).await.unwrap();
     }
     assert_eq!(nix.build_roots().await.unwrap(), []);
 }
@@ -273,6 +273,7 @@ async fn a_build_that_is_dropped_or_takes_too_long_leaves_no_process_behind() {
         matches!(&error, BuildError::Nix(NixTrouble::TimedOut { .. })),
         "{error:?}"
     );
+    assert!(error.is_timeout());
     assert!(error.is_worth_retrying() && started());
     until("the builder's child ends", || {
         !Path::new(&process()).exists()

@@ -33,6 +33,7 @@ async fn a_host_whose_key_is_not_known_is_not_trusted() {
         let fault = fault(&error);
         assert!(matches!(fault, LoginFault::HostKeyUnknown), "{fault:?}");
         assert!(!error.is_worth_retrying() && !error.is_unreachable());
+        assert!(error.is_access_refused());
         assert!(error.to_string().contains("known_hosts"), "{error}");
     }
     assert_eq!(sshd.logins(), 0);
@@ -95,6 +96,7 @@ async fn a_refused_key_a_missing_key_and_an_open_key_are_told_apart() {
         };
         assert!(is_right, "{name}: {fault:?}");
         assert!(!error.is_worth_retrying() && !error.is_unreachable());
+        assert!(error.is_access_refused());
     }
 }
 
@@ -109,6 +111,7 @@ async fn a_closed_port_and_an_unknown_name_are_unreachable() {
     let unknown = fault(&error);
     assert!(matches!(unknown, LoginFault::NameUnknown(_)), "{unknown:?}");
     assert!(error.is_unreachable() && error.is_worth_retrying());
+    assert!(!error.is_access_refused());
 }
 
 #[tokio::test]
@@ -142,7 +145,7 @@ async fn a_server_that_says_nothing_costs_the_connect_timeout_and_leaves_no_proc
         panic!("{error:?}")
     };
     assert!(matches!(failures[0].fault, LoginFault::TimedOut(_)));
-    assert!(error.is_unreachable());
+    assert!(error.is_unreachable() && !error.is_timeout());
     until("ssh has ended", || sshd.masters().is_empty()).await;
 }
 
@@ -222,6 +225,7 @@ async fn a_fault_of_configuration_is_not_hidden_behind_a_destination_that_is_awa
         .map(|_| ())
         .unwrap_err();
     assert!(!error.is_unreachable(), "{error}");
+    assert!(error.is_access_refused(), "{error}");
     assert!(error.is_worth_retrying(), "{error}");
 }
 

@@ -24,6 +24,7 @@ mod lock_holder;
 mod logins;
 mod nix_world;
 mod observe_script;
+mod plain_data;
 mod private_inputs;
 mod reboot_script;
 mod sshd;

@@ -168,6 +168,16 @@ impl BuildError {
         }
     }
 
+    /// Whether a part of it was given up at its limit of time.
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Self::Nix(trouble) | Self::OnTarget(trouble) => trouble.is_timeout(),
+            Self::Copy(error) => error.is_timeout(),
+            Self::Ssh(error) => error.is_timeout(),
+            _ => false,
+        }
+    }
+
     /// Whether the derivation has to be evaluated again before another try makes sense.
     pub fn needs_evaluation(&self) -> bool {
         matches!(
@@ -310,6 +320,7 @@ mod tests {
                     worth_retrying,
                     "{version} {case}: {shown}"
                 );
+                assert!(!error.is_timeout(), "{version} {case}: {shown}");
             }
         }
     }

@@ -36,6 +36,14 @@ impl BuildRoot {
 }
 
 impl Nix {
+    /// Lets go of one build: the garbage collector may take what nothing else needs.
+    ///
+    /// # Errors
+    /// When the link cannot be removed; one that is gone already is as good.
+    pub async fn let_go(&self, root: &BuildRoot) -> io::Result<()> {
+        root.let_go().await
+    }
+
     /// The builds that [`Nix::build`] has made on this machine and keeps, in no order.
     ///
     /// # Errors

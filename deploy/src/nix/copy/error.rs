@@ -140,6 +140,15 @@ impl CopyError {
         }
     }
 
+    /// Whether a part of it was given up at its limit of time.
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Self::Nix(trouble) | Self::OnHost(trouble) => trouble.is_timeout(),
+            Self::Ssh(error) => error.is_timeout(),
+            _ => false,
+        }
+    }
+
     /// Names the cause of a failed copy.
     pub(super) fn of(finished: &Finished, address: &str) -> Self {
         if let Some(error) = Self::of_connection(finished, address) {

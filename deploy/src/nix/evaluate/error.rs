@@ -125,6 +125,11 @@ impl EvaluateError {
         }
     }
 
+    /// Whether it was given up at its limit of time.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Nix(trouble) if trouble.is_timeout())
+    }
+
     /// Whether one host alone can be the cause, so that the others should be evaluated without it.
     /// Inputs are fetched when they are used, so one that cannot be fetched may be one host's.
     pub(super) fn can_be_one_hosts(&self) -> bool {
@@ -325,6 +330,7 @@ mod tests {
                 );
                 let fetches = ["InputFetch", "RevisionMissing"].contains(&kind);
                 assert_eq!(error.is_worth_retrying(), fetches, "{version} {case}");
+                assert!(!error.is_timeout(), "{version} {case}");
             }
         }
     }
