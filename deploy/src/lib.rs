@@ -61,5 +61,5 @@ pub use host::reboot::{BootEntry, RebootError, Told, reboot};
 
 pub use ssh::{
     Completed, Connection, Connections, DestinationFailure, LoginFault, Privilege, RemoteCommand,
-    SessionPermit, SshError, SshSettings,
+    SshError, SshSettings,
 };

@@ -13,7 +13,8 @@ mod remote_command;
 mod settings;
 mod sudo;
 
-pub use connection::{Connection, SessionPermit};
+pub use connection::Connection;
+pub(crate) use connection::SessionPermit;
 pub use connections::Connections;
 pub use error::{DestinationFailure, SshError};
 pub use login_fault::LoginFault;

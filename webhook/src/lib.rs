@@ -11,9 +11,9 @@
 //! | [`delivery`] | pure: the few fields that are read, and which events concern us |
 //! | [`refusal`] | every reason to say no, and its status |
 //! | [`body`] | reading a body within its bound, and finding the signed JSON in it |
-//! | [`routes`] | the hook itself: the order of the checks, the answer, the log line |
+//! | [`mod@routes`] | the hook itself: the order of the checks, the answer, the log line |
 //! | [`peer`] | who is at the other end |
-//! | [`serve`] | connections: how many, how long, and how they end |
+//! | [`mod@serve`] | connections: how many, how long, and how they end |
 //! | [`escape`] | what strangers sent, made fit for a log line |
 
 pub mod body;

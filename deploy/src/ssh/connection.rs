@@ -41,7 +41,9 @@ pub struct Connection {
 
 /// The right to one session over a connection, for a program that uses the control socket by itself.
 #[derive(Debug)]
-pub struct SessionPermit(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
+pub(crate) struct SessionPermit(
+    #[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit,
+);
 
 impl Connection {
     /// Which destination let us in.
@@ -49,14 +51,14 @@ impl Connection {
         &self.destination
     }
 
-    /// The control socket, for `ssh -S` or `-o ControlPath=` of another program (`nix copy`), which
-    /// should hold a permit of [`Connection::reserve_session`] meanwhile.
+    /// The control socket, for `ssh -S` or `-o ControlPath=` of another program (`nix copy`), for which a
+    /// session should be reserved meanwhile.
     pub fn control_socket(&self) -> &Path {
         self.master.socket()
     }
 
     /// Waits until one more session fits over this connection.
-    pub async fn reserve_session(&self) -> Result<SessionPermit, SshError> {
+    pub(crate) async fn reserve_session(&self) -> Result<SessionPermit, SshError> {
         self.permit().await.map(SessionPermit)
     }
 
