@@ -22,6 +22,7 @@ mod record;
 mod scene;
 
 mod configured;
+mod documents;
 mod helped;
 mod orders;
 mod planned;

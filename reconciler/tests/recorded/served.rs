@@ -17,9 +17,14 @@ use crate::scene::{Scene, written};
 /// Its deployment is under way, and the daemon asks after it for a minute.
 const IN_FLIGHT: &str = "[hosts.in-flight]\n";
 
-/// Starts the daemon, and waits until it has passed over every host once.
+/// Starts the daemon of the fleet, and waits until it has passed over every host once.
 fn started(scene: &Scene) -> Daemon<'_> {
     scene.write_config(&written("fleet.toml").replace(IN_FLIGHT, ""));
+    pass_over_every_host(scene)
+}
+
+/// Starts a daemon, and waits until it has passed over every host once, of which none answers.
+pub fn pass_over_every_host(scene: &Scene) -> Daemon<'_> {
     let daemon = Daemon::start(scene);
     wait_until("it has passed over every host", || {
         let status = daemon.get("/v1/status");
@@ -29,17 +34,18 @@ fn started(scene: &Scene) -> Daemon<'_> {
     daemon
 }
 
-/// Whether nothing more comes of a first pass over a host.
+/// Whether nothing more comes of a first pass over a host: it is overdue since long ago.
 fn is_passed_over(host: &Value) -> bool {
     let unreachable = host["unreachable"].as_str().unwrap_or_default();
-    let has_been_asked = unreachable.contains("nothing listens");
-    match host["host"].as_str().unwrap() {
-        "build-wanted" | "build-without-nix" => !host["outcome"].is_null(),
-        // First how the reboot ended is remembered, then that it does not answer.
-        "rebooting" => has_been_asked && !host["overdue_since"].is_null(),
-        "fresh" | "moved" => has_been_asked && !host["desired_toplevel"].is_null(),
-        _ => has_been_asked && host["reboot_waits"].is_null(),
-    }
+    let has_been_asked =
+        unreachable.contains("nothing listens") && !host["overdue_since"].is_null();
+    let waits_for_more = match host["host"].as_str().unwrap() {
+        "build-wanted" | "build-without-nix" => host["outcome"].is_null(),
+        // Their branches are looked at meanwhile.
+        "fresh" | "moved" => host["desired_toplevel"].is_null(),
+        _ => !host["reboot_waits"].is_null(),
+    };
+    has_been_asked && !waits_for_more
 }
 
 /// The entries of the history that this run has made; several hosts make theirs side by side.
