@@ -10,7 +10,7 @@ use crate::http::{Answer, Request, ask_at, ask_socket};
 use crate::scene::Scene;
 
 /// What has not come about by then will not.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks at what is waited for.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 

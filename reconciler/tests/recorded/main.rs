@@ -20,7 +20,9 @@ mod http;
 mod normal;
 mod record;
 mod scene;
+mod sshd;
 
+mod answering;
 mod configured;
 mod documents;
 mod helped;

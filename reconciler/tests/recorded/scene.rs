@@ -27,6 +27,8 @@ pub struct Scene {
     pub operator: String,
     /// Where it hears deliveries.
     pub webhook: String,
+    /// Where the hosts are that answer.
+    pub sshd: String,
     /// What differs from run to run.
     pub normal: Normal,
 }
@@ -48,13 +50,14 @@ impl Scene {
     pub fn without_state() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut normal = Normal::new(folder.path());
-        let [operator, webhook] = addresses();
+        let [operator, webhook, sshd] = addresses();
         normal.hide(operator.clone(), "<operator>");
         normal.hide(webhook.clone(), "<webhook>");
         let scene = Self {
             folder,
             operator,
             webhook,
+            sshd,
             normal,
         };
         fs::create_dir(scene.path("bin")).unwrap();
@@ -201,12 +204,12 @@ fn folder_of_scenes() -> PathBuf {
     folder().join("scene")
 }
 
-/// Two addresses of this machine that nobody else listens on: each process has its own among those of the loopback
+/// Addresses of this machine that nobody else listens on: each process has its own among those of the loopback
 /// interface, and each scene its own ports.
-fn addresses() -> [String; 2] {
+fn addresses() -> [String; 3] {
     static NEXT: AtomicU16 = AtomicU16::new(9000);
     let [_, _, high, low] = std::process::id().to_be_bytes();
-    [(); 2].map(|()| {
+    [(); 3].map(|()| {
         format!(
             "127.77.{high}.{low}:{}",
             NEXT.fetch_add(1, Ordering::Relaxed)

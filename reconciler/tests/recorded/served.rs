@@ -49,7 +49,7 @@ fn is_passed_over(host: &Value) -> bool {
 }
 
 /// The entries of the history that this run has made; several hosts make theirs side by side.
-fn new_entries(daemon: &Daemon<'_>) -> Value {
+pub fn new_entries(daemon: &Daemon<'_>) -> Value {
     let told = daemon.told("GET", "/v1/history?limit=1000", "");
     let entries = told["body"]["entries"].as_array().unwrap();
     let is_new = |entry: &&Value| entry["at"] == "<time>";
@@ -245,7 +245,7 @@ fn documents(scene: &Scene) -> Value {
 }
 
 /// What was logged, without who logged it, when, and in which order.
-fn log(scene: &Scene, daemon: &Daemon<'_>) -> Value {
+pub fn log(scene: &Scene, daemon: &Daemon<'_>) -> Value {
     let read = |line: &str| {
         let mut line = scene.normal.json(line);
         let fields = line.as_object_mut().unwrap();
