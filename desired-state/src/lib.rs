@@ -21,8 +21,8 @@ mod signature;
 mod store;
 
 pub use mirror::{
-    Access, Address, AddressError, CredentialsError, Fetched, Lineage, Mirror, MirrorError,
-    MirrorSettings, RemoteFailure, SshAddress, check_url,
+    Access, AddressError, CredentialsError, Fetched, Lineage, Mirror, MirrorError, MirrorSettings,
+    RemoteFailure,
 };
 pub use names::{BranchName, DeliveryId, HostName, Invalid, RepositoryName, Revision};
 pub use records::{
@@ -31,4 +31,4 @@ pub use records::{
     Suspension, Unannounced, Wish,
 };
 pub use signature::{Distrust, Signers};
-pub use store::{Store, StoreError, Turns};
+pub use store::{Gate, Store, StoreError, Turns};

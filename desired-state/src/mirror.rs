@@ -39,7 +39,7 @@ use std::time::Duration;
 use git2::Repository;
 use parking_lot::Mutex;
 
-pub use address::{Address, AddressError, SshAddress, check_url};
+pub use address::AddressError;
 pub use credentials::CredentialsError;
 pub use error::MirrorError;
 pub use lineage::Lineage;
@@ -48,6 +48,7 @@ pub use settings::{Access, MirrorSettings};
 
 use crate::names::{BranchName, Revision};
 use crate::signature::{self, Distrust, Signed, Signers};
+use address::{Address, check_url};
 use branches::Tips;
 use fetch::Fetch;
 use layout::Layout;

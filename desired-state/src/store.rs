@@ -22,6 +22,7 @@ mod connection;
 mod deliveries;
 mod deployments;
 mod error;
+mod gate;
 mod history;
 mod host_record;
 mod inline;
@@ -46,6 +47,7 @@ use std::sync::Arc;
 
 pub use connection::Turns;
 pub use error::StoreError;
+pub use gate::Gate;
 
 use connection::Connections;
 use inline::Mode;
@@ -66,7 +68,7 @@ impl Store {
     /// [`StoreError::File`] when the folder is missing or may not be written, [`StoreError::Damaged`] with the mend,
     /// [`StoreError::Newer`] when a newer `reconcile` has written it; in the last two cases the file is left as it is.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_as(Mode::Durable, path).await
+        Self::open_as(Mode::Durable, path, None).await
     }
 
     /// As [`Store::open`], for a simulator whose time is tokio's paused time: every method, this one included, runs to
@@ -79,10 +81,23 @@ impl Store {
     ///
     /// As [`Store::open`].
     pub async fn open_inline(path: &Path) -> Result<Self, StoreError> {
-        Self::open_as(Mode::Inline, path).await
+        Self::open_as(Mode::Inline, path, None).await
     }
 
-    async fn open_as(mode: Mode, path: &Path) -> Result<Self, StoreError> {
+    /// As [`Store::open_inline`], with a gate before every later turn: there a method may wait, or fail.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`].
+    pub async fn open_gated(path: &Path, gate: Arc<dyn Gate>) -> Result<Self, StoreError> {
+        Self::open_as(Mode::Inline, path, Some(gate)).await
+    }
+
+    async fn open_as(
+        mode: Mode,
+        path: &Path,
+        gate: Option<Arc<dyn Gate>>,
+    ) -> Result<Self, StoreError> {
         // Absolute, so that no name is special to SQLite (":memory:", "file:…") and messages say where it is.
         let path = std::path::absolute(path)
             .and_then(|absolute| create(&absolute).map(|()| absolute))
@@ -90,13 +105,14 @@ impl Store {
                 path: path.to_owned(),
                 source,
             })?;
-        let connections = Connections::new(Database::new(path, mode));
+        let mut connections = Connections::new(Database::new(path, mode));
         let database = connections.database();
         let mut turn = connections.read("open the store").await?;
         mode.wait(database.check(turn.connection())).await?;
         mode.wait(schema::migrate(turn.connection(), database.path()))
             .await?;
         turn.end();
+        connections.put_up(gate);
         Ok(Self {
             connections: Arc::new(connections),
         })

@@ -1,19 +1,20 @@
 //! The command line: one file a command.
 
-mod back;
 mod backend;
 mod check;
 mod exit;
 #[cfg(test)]
 mod guides;
-mod hold;
+mod history;
+mod hosts;
 mod output;
-mod past;
-mod planned;
+mod plan;
+mod reboot;
 mod reconcile;
-mod restart;
+mod rollback;
 mod serve;
-mod show;
+mod status;
+mod suspend_and_unpin;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -52,21 +53,21 @@ enum Command {
     /// Runs the daemon: hears deliveries, follows branches, watches hosts
     Serve,
     /// Says what would be done now, and changes nothing
-    Plan(planned::PlanArguments),
+    Plan(plan::PlanArguments),
     /// Shows what each host runs and should run
-    Status(show::StatusArguments),
+    Status(status::StatusArguments),
     /// Shows what happened, the newest first
-    History(past::HistoryArguments),
+    History(history::HistoryArguments),
     /// Brings hosts back to what proved itself before, and pins them there
-    Rollback(back::RollbackArguments),
+    Rollback(rollback::RollbackArguments),
     /// Brings hosts to what is wanted and reboots them into it, one at a time
-    Reboot(restart::RebootArguments),
+    Reboot(reboot::RebootArguments),
     /// Lets nothing be deployed to hosts until they are resumed
-    Suspend(hold::ReasonedArguments),
+    Suspend(suspend_and_unpin::ReasonedArguments),
     /// Ends a suspension
-    Resume(hold::ReasonedArguments),
+    Resume(suspend_and_unpin::ReasonedArguments),
     /// Ends a pin: the hosts follow their branches again
-    Unpin(hold::HostsArguments),
+    Unpin(hosts::HostsArguments),
     /// Reads the config whole, asks each repository's server, and reports every mistake
     Check(check::CheckArguments),
     /// Writes a completion script for a shell to standard output
@@ -124,14 +125,14 @@ async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     }
     match arguments.command {
         Some(Command::Serve) => serve::run(loaded, environment).await,
-        Some(Command::Plan(plan)) => planned::run(&loaded, plan).await,
-        Some(Command::Status(status)) => show::run(&loaded, &status).await,
-        Some(Command::History(history)) => past::run(&loaded, history).await,
-        Some(Command::Rollback(back)) => back::run(&loaded, back).await,
-        Some(Command::Reboot(reboot)) => restart::run(&loaded, reboot).await,
-        Some(Command::Suspend(hold)) => hold::suspend(&loaded, hold).await,
-        Some(Command::Resume(hold)) => hold::resume(&loaded, hold).await,
-        Some(Command::Unpin(hold)) => hold::unpin(&loaded, hold).await,
+        Some(Command::Plan(plan)) => plan::run(&loaded, plan).await,
+        Some(Command::Status(status)) => status::run(&loaded, &status).await,
+        Some(Command::History(history)) => history::run(&loaded, history).await,
+        Some(Command::Rollback(rollback)) => rollback::run(&loaded, rollback).await,
+        Some(Command::Reboot(reboot)) => reboot::run(&loaded, reboot).await,
+        Some(Command::Suspend(which)) => suspend_and_unpin::suspend(&loaded, which).await,
+        Some(Command::Resume(which)) => suspend_and_unpin::resume(&loaded, which).await,
+        Some(Command::Unpin(which)) => suspend_and_unpin::unpin(&loaded, which).await,
         Some(Command::Check(_) | Command::Completions { .. } | Command::ManPages { .. }) => {
             Ok(Exit::Done)
         }

@@ -1,63 +1,29 @@
-//! Decides: compares the wish with the world, and tells the hands; the binary `reconcile`.
+//! Makes it happen, floor by floor: the program `reconcile`.
 //!
-//! # Layout
+//! What should happen is said by the crate `planning`, which can do nothing. Here are the floors, each importing only
+//! from those below it (`[workspace.metadata.floors]` in the workspace's Cargo.toml; `cargo xtask test` checks it):
 //!
-//! - Pure: [`decide`] what to do about a host, [`memory`] and backoff, [`schedule`] when, [`follow`]
-//!   what a branch's new tip means, [`window`] when hosts may be changed, [`reboot`] whether a host may
-//!   be rebooted, [`store_care`] when garbage is collected and what is kept.
-//! - The loop: [`runner`] runs a [`pass`] over each host; [`repository`] looks at branches;
-//!   [`evaluations`] are shared by hosts; [`deployment`] builds and copies, [`activation`] activates
-//!   with the [`proof`] and reads back; [`refuge`] is where a host stays meanwhile, [`brake`] what keeps the others from it; [`rebooting`] reboots it
-//!   when that is due; [`collecting`] takes the garbage away; [`remember`] writes down what came of an [`attempt`]; [`supersede`] ends what
-//!   nobody wants any more. All work on the [`world`].
-//! - Persons: [`requests`], [`rollback`] and [`plan`], the same through the [`http`] control socket and alone;
-//!   [`api`] is their words; [`cli`] their command line.
-//! - Around it: [`config`], [`metrics`], [`room`], [`status`], [`daemon`], [`service_manager`].
+//! - [`cli`]: the command line, one file a command.
+//! - [`daemon`]: `reconcile serve`: its parts, its listeners, what it takes up meanwhile.
+//! - [`api`]: `/v1` on the control socket, its client, metrics and health.
+//! - [`commands`]: what a person can ask for, the same with a daemon and without one.
+//! - [`controller`]: when and for whom: the loop, the sources, deliveries, one reconciliation from goal to record.
+//! - [`execution`]: the steps on one host.
+//! - [`state`]: what is remembered, as types.
+//! - [`context`]: what all share: the ports to the outside, the queue, orders, registries.
+//! - [`telemetry`]: metrics, events, the log, liveness.
+//! - [`config`]: what the operator wrote in `reconcile.toml`.
 
-pub mod activation;
 pub mod api;
-pub mod attempt;
-pub mod brake;
 pub mod cli;
-pub mod clock;
-pub mod collecting;
+pub mod commands;
 pub mod config;
+pub mod context;
+pub mod controller;
 pub mod daemon;
-pub mod decide;
-pub mod deployment;
-pub mod desired;
-pub mod doorbell;
-pub mod evaluations;
-pub mod follow;
-pub mod http;
-pub mod lock;
-pub mod logging;
-pub mod memory;
-pub mod metrics;
-pub mod orders;
-pub mod outside;
-pub mod pass;
-pub mod plan;
-pub mod progress;
-pub mod proof;
-pub mod proven;
-pub mod pulse;
-pub mod reboot;
-pub mod rebooting;
-pub mod refuge;
-pub mod remember;
-pub mod repository;
-pub mod requests;
-pub mod rollback;
-pub mod room;
-pub mod runner;
-pub mod schedule;
-pub mod service_manager;
-pub mod status;
-pub mod store_care;
-pub mod supersede;
+mod error_chain;
+pub mod execution;
+pub mod state;
+pub mod telemetry;
 #[cfg(test)]
 mod testing;
-pub mod trust;
-pub mod window;
-pub mod world;

@@ -1,42 +1,61 @@
 //! What unit tests of several modules begin with.
+//!
+//! - [`scene`]: a context over a scripted outside, in simulated time, and what a test does in it.
+//! - [`context`]: a context over the real one, which is not reached.
 
-use std::collections::BTreeMap;
+mod hosts;
+mod outside;
+mod scene;
+mod script;
+
 use std::path::Path;
 use std::sync::Arc;
 
-use deploy::{Action, Observation, SwitchLock, Toplevel};
+use deploy::{Action, Toplevel};
+use desired_state::{HostName, Revision};
+use jiff::Timestamp;
+use planning::model::status::{HostStatus, NixStoreStatus};
 
-use crate::api::{HostStatus, StoreStatus};
-use crate::world::World;
+use crate::config::Config;
+use crate::context::Context;
 
-/// The boot that [`observation`] is of.
-pub const BOOT: &str = "5f0c2a57-0000-4000-8000-000000000000";
+pub use hosts::{THIS_MACHINE, lost, refused};
+pub use outside::evaluated;
+pub use scene::{Scene, scene};
 
-/// A toplevel by its name.
-pub fn toplevel(name: &str) -> Toplevel {
-    format!("/nix/store/0c2wdbdjv3dsqnw5q1j9vkdkfg3gd7b8-{name}")
-        .parse()
-        .unwrap()
+/// When a scene begins: Friday, 15 January 2027, 8:00 in UTC.
+pub const BEGINNING: Timestamp = Timestamp::constant(1_800_000_000, 0);
+
+/// The configuration with one repository and these tables, in this folder.
+pub fn config(folder: &Path, tables: &str) -> Arc<Config> {
+    let file = folder.join("reconcile.toml");
+    let text = format!(
+        "state_directory = \"state\"\n[repositories.\"a/b\"]\nurl = \"file:///nowhere\"\n{tables}\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let loaded = crate::config::load(&file, &Default::default()).unwrap();
+    Arc::clone(&loaded.config)
 }
 
-/// What a host says that runs and would boot these, and has nothing else to tell.
-pub fn observation(running: &str, profile: &str) -> Observation {
-    Observation {
-        running: Some(toplevel(running)),
-        booted: None,
-        profile: Some(toplevel(profile)),
-        generation: None,
-        boot_id: BOOT.into(),
-        machine_id: String::new(),
-        platforms: Vec::new(),
-        system_state: "running".into(),
-        failed_units: Vec::new(),
-        unfinished_lists: false,
-        reboot_reasons: Vec::new(),
-        free_bytes: BTreeMap::new(),
-        switch_lock: SwitchLock::Free,
-        deployments: Vec::new(),
-    }
+/// The context of that configuration.
+pub async fn context(folder: &Path, tables: &str) -> Arc<Context> {
+    Context::open(config(folder, tables)).await.unwrap()
+}
+
+/// A host by its name.
+pub fn host(name: &str) -> HostName {
+    name.parse().unwrap()
+}
+
+/// A commit by the digit that its id consists of.
+pub fn revision(digit: char) -> Revision {
+    digit.to_string().repeat(40).parse().unwrap()
+}
+
+/// The system of that commit.
+pub fn system(digit: char) -> Toplevel {
+    let path = format!("/nix/store/0c2wdbdjv3dsqnw5q1j9vkdkfg3gd7b8-system-{digit}");
+    path.parse().unwrap()
 }
 
 /// A host that wants a commit, and of which nothing else is known.
@@ -68,7 +87,7 @@ pub fn status(host: &str) -> HostStatus {
         reboot_required: Vec::new(),
         reboot: None,
         reboot_waits: None,
-        store: StoreStatus {
+        store: NixStoreStatus {
             free_bytes: Some(7),
             last_collection: None,
         },
@@ -76,15 +95,4 @@ pub fn status(host: &str) -> HostStatus {
         pinned_by: None,
         pinned_branch: None,
     }
-}
-
-/// The world of a configuration with one repository and these tables, in this folder.
-pub async fn world(folder: &Path, tables: &str) -> Arc<World> {
-    let file = folder.join("reconcile.toml");
-    let text = format!(
-        "state_directory = \"state\"\n[repositories.\"a/b\"]\nurl = \"file:///nowhere\"\n{tables}\n"
-    );
-    std::fs::write(&file, text).unwrap();
-    let loaded = crate::config::load(&file, &Default::default()).unwrap();
-    World::open(Arc::clone(&loaded.config)).await.unwrap()
 }

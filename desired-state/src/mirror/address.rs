@@ -104,9 +104,6 @@ pub struct SshAddress {
 
 /// Reads `url` and checks that it and `access` fit together, without touching disk or network.
 ///
-/// The forms are those of git-clone(1) "GIT URLS" that the mirror can serve: `ssh://[user@]host[:port]/path`,
-/// `[user@]host:path` (scp), `https://host/path`, `http://host/path`, `file:///path`.
-///
 /// # Errors
 ///
 /// The first thing that is wrong, in words for the person who wrote the configuration.

@@ -10,7 +10,9 @@ pub struct MirrorSettings {
     /// `git+file://DIRECTORY?rev=…` for a local repository. Beside it stand `directory.new` while a clone is under
     /// way, `directory.broken` after a repair, and `directory.lock`.
     pub directory: PathBuf,
-    /// The repository's URL, in a form that [`check_url`](super::check_url) takes.
+    /// The repository's URL, in one of those forms of git-clone(1), "GIT URLS", that the mirror can serve:
+    /// `ssh://[user@]host[:port]/path`, `[user@]host:path` (scp), `https://host/path`, `http://host/path`,
+    /// `file:///path`.
     pub url: String,
     /// How the repository is reached.
     pub access: Access,

@@ -25,9 +25,8 @@ pub(super) async fn check(
             said: error.to_string(),
         });
     }
-    let signature = scratch(&signed.signature)?;
-    let (signature, allowed_file) = (signature.path().as_os_str(), allowed.as_os_str());
-    let time = format!("-Overify-time={}", signed.verify_time());
+    let file = scratch(&signed.signature)?;
+    let signature = file.path().as_os_str();
 
     // Whether it is a signature of this commit at all, by whichever key.
     let whole = keygen(
@@ -41,49 +40,47 @@ pub(super) async fn check(
             said: whole.complaint(),
         }));
     }
-    // Whose it is.
-    let found = keygen(
-        "find-principals",
-        &[
-            "-f".as_ref(),
-            allowed_file,
-            "-s".as_ref(),
-            signature,
-            time.as_ref(),
-        ],
-        signed,
-    )
-    .await?;
-    let mut refusal = found.complaint();
-    if found.yes() {
-        for principal in found.stdout.lines().take(AT_MOST_PRINCIPALS) {
-            let verified = keygen(
-                "verify",
-                &[
-                    "-f".as_ref(),
-                    allowed_file,
-                    "-I".as_ref(),
-                    principal.as_ref(),
-                    "-n".as_ref(),
-                    NAMESPACE.as_ref(),
-                    "-s".as_ref(),
-                    signature,
-                    time.as_ref(),
-                ],
-                signed,
-            )
-            .await?;
-            if verified.yes() {
-                return Ok(None);
-            }
-            refusal = verified.complaint();
-        }
-    }
-    Ok(Some(Distrust::NotAllowed {
+    let refusal = refusal(signed, signature, allowed).await?;
+    Ok(refusal.map(|said| Distrust::NotAllowed {
         key: key(&whole.stdout),
-        said: refusal,
+        said,
         file: allowed.to_owned(),
     }))
+}
+
+/// Why the key is nobody's whom the file allows; `None` if it is somebody's.
+async fn refusal(
+    signed: &Signed,
+    signature: &OsStr,
+    allowed: &Path,
+) -> Result<Option<String>, ProgramError> {
+    let time = format!("-Overify-time={}", signed.verify_time());
+    let looked_up: [&OsStr; 5] = [
+        "-f".as_ref(),
+        allowed.as_os_str(),
+        "-s".as_ref(),
+        signature,
+        time.as_ref(),
+    ];
+    let found = keygen("find-principals", &looked_up, signed).await?;
+    if !found.yes() {
+        return Ok(Some(found.complaint()));
+    }
+    let mut refusal = found.complaint();
+    for principal in found.stdout.lines().take(AT_MOST_PRINCIPALS) {
+        let as_principal: [&OsStr; 4] = [
+            "-I".as_ref(),
+            principal.as_ref(),
+            "-n".as_ref(),
+            NAMESPACE.as_ref(),
+        ];
+        let verified = keygen("verify", &[&looked_up[..], &as_principal].concat(), signed).await?;
+        if verified.yes() {
+            return Ok(None);
+        }
+        refusal = verified.complaint();
+    }
+    Ok(Some(refusal))
 }
 
 async fn keygen(verb: &str, arguments: &[&OsStr], signed: &Signed) -> Result<Said, ProgramError> {

@@ -9,11 +9,13 @@
 //! transaction as open and refuses every later one. Here a connection on which anything failed, or whose future was
 //! dropped half-way, is closed, which rolls back, and the next turn opens a new one.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::Connection as _;
 
 use super::error::StoreError;
+use super::gate::Gate;
 use super::row::Row;
 use super::sqlite::Database;
 use super::turn::{Query, Slot, Turn, Write};
@@ -22,6 +24,7 @@ use super::turn::{Query, Slot, Turn, Write};
 #[derive(Debug)]
 pub(super) struct Connections {
     database: Database,
+    gate: Option<Arc<dyn Gate>>,
     writer: Slot,
     reader: Slot,
     reads: AtomicU64,
@@ -42,10 +45,26 @@ impl Connections {
     pub(super) fn new(database: Database) -> Self {
         Self {
             database,
+            gate: None,
             writer: Slot::default(),
             reader: Slot::default(),
             reads: AtomicU64::default(),
             writes: AtomicU64::default(),
+        }
+    }
+
+    /// Every turn passes this gate from now on.
+    pub(super) fn put_up(&mut self, gate: Option<Arc<dyn Gate>>) {
+        self.gate = gate;
+    }
+
+    async fn pass(&self, step: &'static str) -> Result<(), StoreError> {
+        match &self.gate {
+            None => Ok(()),
+            Some(gate) => gate
+                .pass()
+                .await
+                .map_err(|error| self.database.refused(step, error)),
         }
     }
 
@@ -64,6 +83,7 @@ impl Connections {
 
     /// A turn to read.
     pub(super) async fn read(&self, step: &'static str) -> Result<Turn<'_>, StoreError> {
+        self.pass(step).await?;
         self.reads.fetch_add(1, Ordering::Relaxed);
         Turn::take(&self.reader, &self.database, step).await
     }
@@ -96,6 +116,7 @@ impl Connections {
 
     /// A turn to write.
     pub(super) async fn write(&self, step: &'static str) -> Result<Write<'_>, StoreError> {
+        self.pass(step).await?;
         self.writes.fetch_add(1, Ordering::Relaxed);
         let turn = Turn::take(&self.writer, &self.database, step).await?;
         Write::begin(turn).await

@@ -1,13 +1,11 @@
 //! Deployments in flight: written down before they start, so that a restarted daemon finds them again.
 
 use super::bounds::{self, cut, whole};
-use super::history::insert;
-use super::memory::replace;
 use super::row::{Row, Table, microseconds};
 use super::turn::{Turn, Write};
 use super::{Store, StoreError};
 use crate::names::HostName;
-use crate::records::{Deployment, HistoryEntry};
+use crate::records::Deployment;
 
 /// Every column of a deployment, in the order in which they are written.
 macro_rules! columns {
@@ -71,51 +69,6 @@ impl Store {
                 })
             }
         }
-    }
-
-    /// The deployment that is in flight on a host.
-    ///
-    /// # Errors
-    ///
-    /// When the database cannot be read.
-    pub async fn unfinished_on(&self, host: &HostName) -> Result<Option<Deployment>, StoreError> {
-        let mut turn = self
-            .connections
-            .read("read the deployment in flight")
-            .await?;
-        let deployment = on_host(&mut turn, host).await?;
-        turn.end();
-        Ok(deployment)
-    }
-
-    /// Records how a deployment ended: it is no longer in flight, the entry is appended to the history, and `document`
-    /// is remembered for its host; all or nothing, or a crash in between would forget that it failed.
-    /// The entry's `host` and `deployment` are set from the deployment. To end it again is harmless.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::NotInFlight`] when no deployment of this id ever began; or when it could not be recorded, or the
-    /// document is longer than 1 MiB.
-    pub async fn end_deployment(
-        &self,
-        id: &str,
-        entry: &HistoryEntry,
-        document: &str,
-    ) -> Result<(), StoreError> {
-        let mut write = self
-            .connections
-            .write("record the end of a deployment")
-            .await?;
-        if let Some(host) = take(&mut write, id).await? {
-            replace(&mut write, &host, document).await?;
-            let entry = HistoryEntry {
-                host: Some(host),
-                deployment: Some(id.to_owned()),
-                ..entry.clone()
-            };
-            insert(&mut write, &entry).await?;
-        }
-        write.commit().await
     }
 }
 

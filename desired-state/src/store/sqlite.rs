@@ -80,6 +80,17 @@ impl Database {
         }
     }
 
+    /// What it means that a gate does not let a step pass.
+    pub(super) fn refused(&self, step: &'static str, error: std::io::Error) -> StoreError {
+        let (path, source) = (self.path.clone(), sqlx::Error::Io(error));
+        match &source {
+            sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                StoreError::DiskFull { step, path, source }
+            }
+            _ => StoreError::Disk { step, path, source },
+        }
+    }
+
     /// What a failure of a step means.
     pub(super) fn failed(&self, step: &'static str, error: sqlx::Error) -> StoreError {
         StoreError::from_sqlite(step, self.path.clone(), error)

@@ -87,6 +87,15 @@ fn delivery(id: &str, seconds: i64) -> ReceivedDelivery {
     }
 }
 
+async fn remember(store: &Store, name: &str, document: &str) {
+    let documents = [(host(name), document.to_owned())];
+    store.record_documents(&documents).await.unwrap();
+}
+
+async fn remembered(store: &Store, name: &str) -> Option<String> {
+    store.host_record(&host(name)).await.unwrap().document
+}
+
 /// The kinds of the history, oldest first.
 async fn kinds(store: &Store) -> Vec<String> {
     let entries = store.history(&HistoryFilter::default()).await.unwrap();

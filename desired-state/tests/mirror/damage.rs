@@ -40,60 +40,63 @@ fn world() -> World {
     world
 }
 
+/// What is broken, and how: it is given the mirror's `.git`.
+type Damage = (&'static str, fn(&Path));
+
+const DAMAGES: [Damage; 17] = [
+    ("missing pack", |git| {
+        fs::remove_file(pack(git, "pack")).unwrap();
+        fs::remove_file(pack(git, "idx")).unwrap();
+    }),
+    ("missing pack, index still there", |git| {
+        fs::remove_file(pack(git, "pack")).unwrap();
+    }),
+    ("pack cut short", |git| cut(&pack(git, "pack"), 3000)),
+    ("pack empty", |git| cut(&pack(git, "pack"), 0)),
+    ("index cut short", |git| cut(&pack(git, "idx"), 500)),
+    ("index empty", |git| cut(&pack(git, "idx"), 0)),
+    ("a byte of the pack changed", |git| {
+        let path = pack(git, "pack");
+        let mut contents = fs::read(&path).unwrap();
+        let middle = contents.len() / 2;
+        contents[middle] ^= 0xff;
+        put(&path, &contents);
+    }),
+    ("HEAD is garbage", |git| {
+        put(&git.join("HEAD"), b"\0\0garbage")
+    }),
+    ("HEAD is empty", |git| put(&git.join("HEAD"), b"")),
+    ("no HEAD", |git| fs::remove_file(git.join("HEAD")).unwrap()),
+    ("a branch is empty", |git| {
+        put(&git.join("refs/heads/main"), b"")
+    }),
+    ("a branch is zeros", |git| {
+        put(&git.join("refs/heads/main"), &[0; 41]);
+    }),
+    ("a branch leads nowhere", |git| {
+        put(
+            &git.join("refs/heads/main"),
+            b"0123456789012345678901234567890123456789\n",
+        );
+    }),
+    ("config is garbage", |git| {
+        put(&git.join("config"), b"[core\n\0")
+    }),
+    ("no objects", |git| {
+        fs::remove_dir_all(git.join("objects")).unwrap()
+    }),
+    ("no refs", |git| {
+        fs::remove_dir_all(git.join("refs")).unwrap();
+    }),
+    ("a file instead of .git", |git| {
+        fs::remove_dir_all(git).unwrap();
+        put(git, b"");
+    }),
+];
+
 #[tokio::test]
 async fn every_kind_of_damage_leads_to_one_new_clone() {
-    type Damage = (&'static str, fn(&Path));
-    let damages: &[Damage] = &[
-        ("missing pack", |git| {
-            fs::remove_file(pack(git, "pack")).unwrap();
-            fs::remove_file(pack(git, "idx")).unwrap();
-        }),
-        ("missing pack, index still there", |git| {
-            fs::remove_file(pack(git, "pack")).unwrap();
-        }),
-        ("pack cut short", |git| cut(&pack(git, "pack"), 3000)),
-        ("pack empty", |git| cut(&pack(git, "pack"), 0)),
-        ("index cut short", |git| cut(&pack(git, "idx"), 500)),
-        ("index empty", |git| cut(&pack(git, "idx"), 0)),
-        ("a byte of the pack changed", |git| {
-            let path = pack(git, "pack");
-            let mut contents = fs::read(&path).unwrap();
-            let middle = contents.len() / 2;
-            contents[middle] ^= 0xff;
-            put(&path, &contents);
-        }),
-        ("HEAD is garbage", |git| {
-            put(&git.join("HEAD"), b"\0\0garbage")
-        }),
-        ("HEAD is empty", |git| put(&git.join("HEAD"), b"")),
-        ("no HEAD", |git| fs::remove_file(git.join("HEAD")).unwrap()),
-        ("a branch is empty", |git| {
-            put(&git.join("refs/heads/main"), b"")
-        }),
-        ("a branch is zeros", |git| {
-            put(&git.join("refs/heads/main"), &[0; 41]);
-        }),
-        ("a branch leads nowhere", |git| {
-            put(
-                &git.join("refs/heads/main"),
-                b"0123456789012345678901234567890123456789\n",
-            );
-        }),
-        ("config is garbage", |git| {
-            put(&git.join("config"), b"[core\n\0")
-        }),
-        ("no objects", |git| {
-            fs::remove_dir_all(git.join("objects")).unwrap()
-        }),
-        ("no refs", |git| {
-            fs::remove_dir_all(git.join("refs")).unwrap();
-        }),
-        ("a file instead of .git", |git| {
-            fs::remove_dir_all(git).unwrap();
-            put(git, b"");
-        }),
-    ];
-    for (what, damage) in damages {
+    for (what, damage) in DAMAGES {
         let world = world();
         world.mirror().fetch().await.unwrap();
         let git_directory = world.path("mirror/.git");

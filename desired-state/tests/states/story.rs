@@ -187,7 +187,9 @@ pub async fn tell(store: &Store) -> Told {
     store.append(&ended()?).await?;
     store.pin_all(&[pin()?]).await?;
     store.suspend(&suspension()?).await?;
-    store.remember(&host("cyt-pi")?, DOCUMENT).await?;
+    store
+        .record_documents(&[(host("cyt-pi")?, DOCUMENT.to_owned())])
+        .await?;
     store.begin_deployment(&deployment()?).await?;
     store.record_built(&[built()?]).await?;
     let found = unannounced()?;
@@ -216,10 +218,10 @@ pub async fn assert_known(store: &Store, schema: i64) -> Told {
     let (suspended, in_flight) = (suspension()?, deployment()?);
     let known = store.suspended(&suspended.host).await?;
     assert_eq!(known, Some(suspended));
-    let known = store.unfinished_on(&in_flight.host).await?;
-    assert_eq!(known, Some(in_flight));
-    let document = store.memory(&host("cyt-pi")?).await?;
-    assert_eq!(document.as_deref(), Some(DOCUMENT));
+    let known = store.host_record(&in_flight.host).await?;
+    assert_eq!(known.in_flight, Some(in_flight));
+    let known = store.host_record(&host("cyt-pi")?).await?;
+    assert_eq!(known.document.as_deref(), Some(DOCUMENT));
     let known = store.built(&infra()?, ".#cyt-pi", &revision('1')?).await?;
     assert_eq!(known, Some(built()?));
     let missed = store

@@ -5,21 +5,26 @@ use std::sync::Arc;
 use desired_state::HostName;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use planning::model::report::{Event, Plan};
+use planning::model::requests::{
+    History, HistoryQuery, HostSelection, Overridden, Override, OverrideRequest, ReconcileRequest,
+    Wait,
+};
+use planning::model::status::Status;
 use tokio_util::sync::CancellationToken;
 
 use super::exit::CliError;
-use crate::api::{
-    Event, Follow, Held, History, HistoryQuery, Hold, HoldRequest, Hosts, Plan, ReconcileRequest,
-    Status,
-};
+use crate::api::client::{Client, ClientError, Events};
+use crate::commands::plan::plan;
+use crate::commands::{follow, show, suspend_and_unpin};
 use crate::config::{Config, LogConfig, LogFormat};
-use crate::http::client::{Client, ClientError, Events};
-use crate::lock::{StateLock, lock};
-use crate::pass::pass;
-use crate::plan::plan;
-use crate::runner::{self, Heartbeat};
-use crate::world::World;
-use crate::{logging, progress, requests};
+use crate::context::Context;
+use crate::controller::reconcile::reconcile;
+use crate::controller::runner::{self, Heartbeat};
+use crate::error_chain::error_chain;
+use crate::state;
+use crate::state::lock::{StateLock, lock};
+use crate::telemetry::logging;
 
 /// Who carries a command out.
 pub enum Backend {
@@ -29,9 +34,9 @@ pub enum Backend {
     Alone(Alone),
 }
 
-/// The world, held by this process alone.
+/// The context, held by this process alone.
 pub struct Alone {
-    world: Arc<World>,
+    context: Arc<Context>,
     _lock: StateLock,
 }
 
@@ -60,22 +65,25 @@ impl Backend {
                     // Progress is told by events; the log is for what goes wrong besides.
                     level: std::env::var("RECONCILE_LOG").unwrap_or_else(|_| "error".to_owned()),
                 })?;
-                let world = World::open(Arc::clone(config)).await?;
-                Ok(Self::Alone(Alone { world, _lock: lock }))
+                let context = Context::open(Arc::clone(config)).await?;
+                Ok(Self::Alone(Alone {
+                    context,
+                    _lock: lock,
+                }))
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// See [`requests::status`].
+    /// See [`show::status`].
     pub async fn status(&self) -> Result<Status, CliError> {
         Ok(match self {
             Self::Daemon(client) => client.get("/v1/status").await?,
-            Self::Alone(alone) => requests::status(&alone.world).await?,
+            Self::Alone(alone) => show::status(&alone.context).await?,
         })
     }
 
-    /// See [`requests::history`].
+    /// See [`show::history`].
     pub async fn history(&self, query: &HistoryQuery) -> Result<History, CliError> {
         Ok(match self {
             Self::Daemon(client) => {
@@ -89,60 +97,80 @@ impl Backend {
                 }
                 client.get(&path).await?
             }
-            Self::Alone(alone) => requests::history(&alone.world, query).await?,
+            Self::Alone(alone) => show::history(&alone.context, query).await?,
         })
     }
 
     /// See [`plan`].
-    pub async fn plan(&self, hosts: &Hosts) -> Result<Vec<Plan>, CliError> {
+    pub async fn plan(&self, hosts: &HostSelection) -> Result<Vec<Plan>, CliError> {
         Ok(match self {
             Self::Daemon(client) => client.post("/v1/plan", hosts).await?,
-            Self::Alone(alone) => plan(&alone.world, hosts).await?,
+            Self::Alone(alone) => plan(&alone.context, hosts).await?,
         })
     }
 
-    /// See [`requests::hold`].
-    pub async fn hold(&self, hold: Hold, request: &HoldRequest) -> Result<Held, CliError> {
+    /// See [`suspend_and_unpin::change`].
+    pub async fn change(
+        &self,
+        change: Override,
+        request: &OverrideRequest,
+    ) -> Result<Overridden, CliError> {
         Ok(match self {
             Self::Daemon(client) => {
-                let path = format!("/v1/{}", hold.path());
+                let path = format!("/v1/{}", change.path());
                 client.post(&path, request).await?
             }
-            Self::Alone(alone) => requests::hold(&alone.world, hold, request).await?,
+            Self::Alone(alone) => {
+                suspend_and_unpin::change(&alone.context, change, request).await?
+            }
         })
     }
 
-    /// See [`requests::reconcile`].
+    /// See [`follow::order`].
     pub async fn reconcile(&self, request: &ReconcileRequest) -> Result<Progress<'_>, CliError> {
         match self {
             Self::Daemon(client) => Ok(Progress::Daemon(
                 client.post_for_events("/v1/reconcile", request).await?,
             )),
-            Self::Alone(_) if request.follow == Follow::No => Err(CliError::NobodyToGoOn),
+            Self::Alone(_) if request.wait == Wait::No => Err(CliError::NobodyToGoOn),
             Self::Alone(alone) => {
-                let events = progress::order(&alone.world, request).await?;
+                let events = follow::order(&alone.context, request).await?;
                 let stop = CancellationToken::new();
-                let (world, stopped) = (Arc::clone(&alone.world), stop.clone());
+                let (context, stopped) = (Arc::clone(&alone.context), stop.clone());
                 tokio::spawn(async move {
-                    let one_pass = |host: HostName| {
-                        let world = Arc::clone(&world);
+                    let one = |host: HostName| {
+                        let context = Arc::clone(&context);
                         async move {
                             // Looking at the repository may wake others; only what was asked for is done.
-                            if world.orders.has(&host) {
-                                pass(world, host).await
+                            if context.orders.has(&host) {
+                                reconcile(context, host).await
                             } else {
                                 None
                             }
                         }
                     };
                     let unheard = Heartbeat::unheard();
-                    runner::run(&world.waker, one_pass, unheard, stopped.cancelled_owned()).await;
+                    runner::run(&context.waker, one, unheard, stopped.cancelled_owned()).await;
                 });
                 Ok(Progress::Alone {
                     events: events.boxed(),
                     _stop: stop.drop_guard(),
                 })
             }
+        }
+    }
+}
+
+impl Backend {
+    /// Writes down what a daemon would write down in time.
+    pub async fn close(self) {
+        if let Self::Alone(alone) = self
+            && let Err(error) = state::host::write_last_seen(&alone.context).await
+        {
+            tracing::warn!(
+                error = error_chain(&error),
+                "it is not written down when hosts were last seen"
+            );
         }
     }
 }

@@ -1,5 +1,9 @@
 //! `reconcile check`.
 
+use crate::context::outside::{MirrorSource, SystemClock};
+use crate::context::ports::Clock as _;
+use planning::maintenance::{self, Openness};
+use planning::model::spec::{HostConfig, RepositoryConfig};
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,11 +15,8 @@ use jiff::Timestamp;
 
 use super::exit::{CliError, Exit};
 use super::output;
-use crate::clock;
-use crate::config::{self, Config, Environment, HostConfig, RepositoryConfig};
-use crate::repository::words;
-use crate::window::{self, Openness};
-use crate::world::Repository;
+use crate::config::{self, Config, Environment};
+use crate::error_chain::error_chain;
 
 /// A server that does not answer for so long is not waited for: that is no mistake of the config.
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,7 +50,7 @@ pub async fn run(
     if join_all(asked).await.contains(&Answer::Refused) {
         return Ok(Exit::Usage);
     }
-    let now = clock::now();
+    let now = SystemClock.now();
     let times: String = config
         .hosts
         .iter()
@@ -72,20 +73,22 @@ pub async fn run(
 /// Whether a host with windows or freezes may be changed now, and else when: that they are what was meant is not
 /// seen until a deployment waits.
 fn times(host: &HostConfig, now: Timestamp) -> Option<String> {
-    if host.windows.is_empty() && host.freezes.is_empty() {
+    if host.maintenance.windows.is_empty() && host.maintenance.freezes.is_empty() {
         return None;
     }
-    Some(match window::open(&host.windows, &host.freezes, now) {
-        Openness::Open => "may be changed now".to_owned(),
-        Openness::Closed {
-            reason,
-            opens: Some(opens),
-        } => format!("may be changed from {opens:.0} on ({reason})"),
-        Openness::Closed {
-            reason,
-            opens: None,
-        } => format!("may not be changed for weeks ({reason})"),
-    })
+    Some(
+        match maintenance::open(&host.maintenance.windows, &host.maintenance.freezes, now) {
+            Openness::Open => "may be changed now".to_owned(),
+            Openness::Closed {
+                reason,
+                opens: Some(opens),
+            } => format!("may be changed from {opens:.0} on ({reason})"),
+            Openness::Closed {
+                reason,
+                opens: None,
+            } => format!("may not be changed for weeks ({reason})"),
+        },
+    )
 }
 
 fn count(number: usize, one: &str, many: &str) -> String {
@@ -102,13 +105,11 @@ enum Answer {
 }
 
 async fn ask(name: &RepositoryName, repository: &RepositoryConfig, config: &Config) -> Answer {
-    let asked = match Repository::new(name, repository, config) {
-        Ok(repository) => {
-            let answer = repository.mirror.ask(ASK_TIMEOUT).await;
-            answer.map_err(|error| (error.is_worth_retrying(), words(&error)))
-        }
-        Err(error) => Err((error.is_worth_retrying(), words(&error))),
+    let asked = match MirrorSource::open(name, repository, config) {
+        Ok(source) => source.ask(ASK_TIMEOUT).await,
+        Err(error) => Err(error),
     };
+    let asked = asked.map_err(|error| (error.is_worth_retrying(), error_chain(&error)));
     match asked {
         Ok(()) => Answer::NoMistake,
         Err((true, why)) => {

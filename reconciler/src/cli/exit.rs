@@ -1,16 +1,16 @@
 //! What the process's exit code says, and every way a command can fail.
 
+use crate::commands::error::{Fault, RequestError};
+use crate::context::ContextError;
 use std::process::ExitCode;
 
 use http::StatusCode;
 
-use crate::config::{LocateError, Mistakes};
+use crate::api::client::ClientError;
+use crate::config::{Diagnostics, LocateError};
 use crate::daemon::ServeError;
-use crate::http::client::ClientError;
-use crate::lock::LockError;
-use crate::logging::LoggingError;
-use crate::requests::{Fault, RequestError};
-use crate::world::WorldError;
+use crate::state::lock::LockError;
+use crate::telemetry::logging::LoggingError;
 
 /// The table of `--help` and the README.
 pub const TABLE: &str = "\
@@ -87,7 +87,7 @@ pub enum CliError {
     Locate(#[from] LocateError),
     /// The config is wrong.
     #[error(transparent)]
-    Config(#[from] Mistakes),
+    Config(#[from] Diagnostics),
     /// Logging could not be set up.
     #[error(transparent)]
     Logging(#[from] LoggingError),
@@ -102,7 +102,7 @@ pub enum CliError {
     Lock(#[from] LockError),
     /// The state cannot be used.
     #[error(transparent)]
-    World(#[from] WorldError),
+    Context(#[from] ContextError),
     /// The request makes no sense, or cannot be carried out.
     #[error(transparent)]
     Request(#[from] RequestError),

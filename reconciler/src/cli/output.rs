@@ -8,7 +8,7 @@ use desired_state::BranchState;
 use serde::Serialize;
 
 use super::exit::{CliError, Exit};
-use crate::repository::words;
+use crate::error_chain::error_chain;
 
 /// Writes text to standard output. A reader that has gone away, such as `head`, is no failure.
 pub fn print(text: &str) -> Result<Exit, CliError> {
@@ -30,7 +30,7 @@ pub fn print_json(value: &impl Serialize) -> Result<Exit, CliError> {
 
 /// Says why the command failed, on standard error.
 pub fn error(error: &CliError) {
-    note(&format!("reconcile: {}", words(error)));
+    note(&format!("reconcile: {}", error_chain(error)));
 }
 
 /// Says something on the side, on standard error. Nobody may be there to hear it: that is no reason

@@ -1,5 +1,9 @@
 //! `reconcile --host …`: the manual override.
 
+use planning::model::decision::{Decision, Why};
+use planning::model::order::{Then, Trigger};
+use planning::model::report::{Event, Report, What};
+use planning::model::requests::{HostSelection, Instead, ReconcileRequest, Wait};
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::sync::Arc;
@@ -13,9 +17,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use super::backend::{Backend, asker};
 use super::exit::{CliError, Exit};
 use super::output;
-use crate::api::{Event, Follow, Hosts, Instead, ReconcileRequest, Report, Then, What};
 use crate::config::Loaded;
-use crate::decide::{Decision, Insistence, Why};
 
 /// A spinner's picture changes this often.
 const TICK: Duration = Duration::from_millis(120);
@@ -63,31 +65,36 @@ impl Now {
 
 /// Carries the override out.
 pub async fn run(loaded: &Loaded, now: Now) -> Result<Exit, CliError> {
-    let request = ReconcileRequest {
-        hosts: if now.all {
-            Hosts::All
-        } else {
-            Hosts::Named(now.hosts)
-        },
-        instead: now
-            .branch
-            .map(Instead::Branch)
-            .or(now.revision.map(Instead::Revision)),
-        action: now.action,
-        then: Then::Nothing,
-        insistence: if now.force {
-            Insistence::Forced
-        } else {
-            Insistence::Asked
-        },
-        follow: if now.no_wait {
-            Follow::No
-        } else {
-            Follow::ToTheEnd
-        },
-        by: asker(),
+    let hosts = if now.all {
+        HostSelection::All
+    } else {
+        HostSelection::Named(now.hosts)
     };
+    let mut request = asked(hosts, now.force);
+    let revision = now.revision.map(Instead::Revision);
+    request.instead = now.branch.map(Instead::Branch).or(revision);
+    request.action = now.action;
+    if now.no_wait {
+        request.wait = Wait::No;
+    }
     carry_out(loaded, &request, now.json.into()).await
+}
+
+/// The request of the user who runs us, for these hosts and no more; `force` is the option of that name.
+pub fn asked(hosts: HostSelection, force: bool) -> ReconcileRequest {
+    ReconcileRequest {
+        hosts,
+        instead: None,
+        action: None,
+        then: Then::Nothing,
+        trigger: if force {
+            Trigger::Forced
+        } else {
+            Trigger::Manual
+        },
+        wait: Wait::ToTheEnd,
+        by: asker(),
+    }
 }
 
 /// How what happens is shown.
@@ -135,6 +142,8 @@ pub async fn carry_out(
             }
         }
     }
+    drop(progress);
+    backend.close().await;
     Ok(worst)
 }
 
@@ -145,6 +154,7 @@ fn exit_of(report: &Report) -> Exit {
         (None, Decision::UpToDate) => Exit::Done,
         (None, Decision::Wait { why }) => match why {
             Why::Unreachable { .. } => Exit::Unreachable,
+            Why::StateUnusable { .. } => Exit::Trouble,
             Why::Settled { outcome } => exit_of_outcome(outcome),
             _ => Exit::LeftAsItIs,
         },

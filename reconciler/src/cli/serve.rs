@@ -6,7 +6,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::{CliError, Exit};
 use crate::config::{self, Environment, Loaded};
-use crate::{daemon, logging};
+use crate::daemon;
+use crate::telemetry::logging;
 
 /// Runs the daemon until SIGTERM or SIGINT.
 pub async fn run(loaded: Arc<Loaded>, environment: Environment) -> Result<Exit, CliError> {

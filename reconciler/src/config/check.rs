@@ -11,12 +11,9 @@ use std::path::Path;
 
 use nix::unistd::{AccessFlags, Uid, eaccess, geteuid};
 
-use super::complaint::Complaint;
-use super::files::contents;
-use super::mistake::{Mistakes, Remark, Warnings};
-use super::named::{NamedPath, PathRole};
-use super::parse::Loaded;
-use crate::lock::{name_of, owner_instead_of_root};
+use super::loaded::Loaded;
+use super::owner::{name_of, owner_instead_of_root};
+use super::reader::{Diagnostic, Diagnostics, NamedPath, PathRole, Problem, Warnings, contents};
 
 /// Fewer bytes than that can be guessed from a recorded delivery.
 const SHORT_SECRET: usize = 16;
@@ -29,7 +26,7 @@ const OPENSSH_KEY: &[u8] = b"-----BEGIN OPENSSH PRIVATE KEY-----";
 ///
 /// # Errors
 /// Every mistake at once, each at the line that names the path.
-pub fn check(loaded: &Loaded) -> Result<Warnings, Mistakes> {
+pub fn check(loaded: &Loaded) -> Result<Warnings, Diagnostics> {
     let is_state = |named: &&NamedPath| named.role == PathRole::StateDirectory;
     let state = loaded.paths.iter().find(is_state);
     let mut findings = Findings {
@@ -42,7 +39,7 @@ pub fn check(loaded: &Loaded) -> Result<Warnings, Mistakes> {
             findings.look_at(named);
         }
     }
-    Mistakes::among(findings.mistakes)?;
+    Diagnostics::among(findings.mistakes)?;
     Ok(Warnings::of(findings.warnings))
 }
 
@@ -50,8 +47,8 @@ pub fn check(loaded: &Loaded) -> Result<Warnings, Mistakes> {
 struct Findings {
     /// Who will read the files, where we are root and the state is somebody else's.
     stands_in_for: Option<Uid>,
-    mistakes: Vec<Remark>,
-    warnings: Vec<Remark>,
+    mistakes: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
 }
 
 impl Findings {
@@ -97,64 +94,62 @@ impl Findings {
         }
     }
 
-    fn mistake(&mut self, named: &NamedPath, complaint: Option<Complaint>) {
+    fn mistake(&mut self, named: &NamedPath, problem: Option<Problem>) {
         self.mistakes
-            .extend(complaint.map(|complaint| remark(named, complaint)));
+            .extend(problem.map(|problem| diagnostic(named, problem)));
     }
 
-    fn warn(&mut self, named: &NamedPath, complaint: Complaint) {
-        self.warnings.push(remark(named, complaint));
+    fn warn(&mut self, named: &NamedPath, problem: Problem) {
+        self.warnings.push(diagnostic(named, problem));
     }
 }
 
-fn remark(named: &NamedPath, complaint: Complaint) -> Remark {
-    complaint
+fn diagnostic(named: &NamedPath, problem: Problem) -> Diagnostic {
+    problem
         .named(&format!("{}: the {}", named.key, named.role.noun()))
         .at(named.origin.clone())
 }
 
 /// What is wrong with the contents of a file, by what it is for. Contents are never repeated.
-fn fault_within(role: PathRole, contents: &[u8]) -> Option<Complaint> {
-    let complain = |what: &str, why: &str, mend: &str| Some(Complaint::new(what, why, mend));
+fn fault_within(role: PathRole, contents: &[u8]) -> Option<Problem> {
+    let problem = |what: &str, why: &str, help: &str| Some(Problem::new(what, why, help));
     let text = contents.trim_ascii();
     if text.is_empty() && role != PathRole::SshConfig {
-        return complain(
+        return problem(
             "is empty",
             "nothing can be known by it",
             "write it, or name another file",
         );
     }
     match role {
-        PathRole::Token if text.iter().any(u8::is_ascii_whitespace) => complain(
+        PathRole::Token if text.iter().any(u8::is_ascii_whitespace) => problem(
             "has more than one word",
             "a token is one word",
             "leave only the token in the file",
         ),
-        PathRole::SshKey if !text.starts_with(b"-----BEGIN ") => complain(
+        PathRole::SshKey if !text.starts_with(b"-----BEGIN ") => problem(
             "is not a private key",
             "a private key begins with `-----BEGIN`; a public one, which ends in .pub, cannot log in",
             "name the private key",
         ),
-        PathRole::SshKey if contents.contains(&b'\r') && text.starts_with(OPENSSH_KEY) => complain(
+        PathRole::SshKey if contents.contains(&b'\r') && text.starts_with(OPENSSH_KEY) => problem(
             "has lines that end as on Windows",
             "ssh then says `error in libcrypto`",
             "remove the carriage returns, as with `sed -i 's/\\r$//'`",
         ),
-        PathRole::SshKey if !contents.ends_with(b"\n") && text.starts_with(OPENSSH_KEY) => {
-            complain(
-                "does not end in a line feed",
-                "ssh then says `error in libcrypto`",
-                "add a line feed at its end, as with `echo >> FILE`",
-            )
-        }
+        PathRole::SshKey if !contents.ends_with(b"\n") && text.starts_with(OPENSSH_KEY) => problem(
+            "does not end in a line feed",
+            "ssh then says `error in libcrypto`",
+            "add a line feed at its end, as with `echo >> FILE`",
+        ),
         PathRole::StoreKey => store_key::fault(&String::from_utf8_lossy(contents)),
         PathRole::AllowedSigners => signers::fault(&String::from_utf8_lossy(contents)),
-        PathRole::OpenpgpKeyring if text.starts_with(b"-----BEGIN PGP") => complain(
+        PathRole::OpenpgpKeyring if text.starts_with(b"-----BEGIN PGP") => problem(
             "is armored",
             "gpgv reads only keyrings in binary",
             "write it anew with `gpg --dearmor`, or with `gpg --export` without --armor",
         ),
-        PathRole::OpenpgpKeyring if !signers::is_keyring(contents) => complain(
+        PathRole::OpenpgpKeyring if !signers::is_keyring(contents) => problem(
             "is not an OpenPGP keyring",
             "it begins neither as a packet (RFC 9580, 4.2) nor as a keybox of GnuPG",
             "write it with `gpg --export KEY… > FILE`",
@@ -163,39 +158,39 @@ fn fault_within(role: PathRole, contents: &[u8]) -> Option<Complaint> {
     }
 }
 
-fn unreadable(file: &Path, error: &io::Error) -> Complaint {
-    let mend = match error.kind() {
+fn unreadable(file: &Path, error: &io::Error) -> Problem {
+    let help = match error.kind() {
         io::ErrorKind::NotFound => "create it, or correct the path",
         io::ErrorKind::PermissionDenied => {
             "let the user that runs reconcile read it, and enter its folders"
         }
         _ => "name a plain file",
     };
-    Complaint::new(
+    Problem::new(
         format!("{} cannot be read", file.display()),
         error.to_string(),
-        mend,
+        help,
     )
 }
 
-fn looked_at_by_root(state: &Path, owner: &str) -> Complaint {
-    Complaint::new(
+fn looked_at_by_root(state: &Path, owner: &str) -> Problem {
+    Problem::new(
         format!("{} belongs to {owner}", state.display()),
         format!("root can read files that {owner} cannot, so this check says less than it should"),
         format!("check as that user: runuser -u {owner} -- reconcile check"),
     )
 }
 
-fn key_too_open(file: &Path, mode: u32) -> Complaint {
-    Complaint::new(
+fn key_too_open(file: &Path, mode: u32) -> Problem {
+    Problem::new(
         format!("{} has mode {mode:04o}", file.display()),
         "ssh does not use a key of its own user that others can read",
         format!("chmod 0600 {}", file.display()),
     )
 }
 
-fn open_to_others(file: &Path, mode: u32, verb: &str) -> Complaint {
-    Complaint::new(
+fn open_to_others(file: &Path, mode: u32, verb: &str) -> Problem {
+    Problem::new(
         format!("{} has mode {mode:04o}", file.display()),
         format!("every user of this machine can {verb} it"),
         format!(
@@ -205,8 +200,8 @@ fn open_to_others(file: &Path, mode: u32, verb: &str) -> Complaint {
     )
 }
 
-fn short_secret() -> Complaint {
-    Complaint::new(
+fn short_secret() -> Problem {
+    Problem::new(
         format!("has fewer than {SHORT_SECRET} bytes"),
         "who records one delivery can guess it at home",
         "make one with `openssl rand -hex 32`, and set it in Gitea too",
@@ -214,26 +209,26 @@ fn short_secret() -> Complaint {
 }
 
 /// Why `folder` can neither be written nor made.
-fn folder_fault(folder: &Path) -> Option<Complaint> {
+fn folder_fault(folder: &Path) -> Option<Problem> {
     let existing = folder
         .ancestors()
         .find(|ancestor| ancestor.symlink_metadata().is_ok())?;
-    let complain = |why: String, mend: String| {
-        Some(Complaint::new(
+    let problem = |why: String, help: String| {
+        Some(Problem::new(
             format!("{} cannot be written", folder.display()),
             why,
-            mend,
+            help,
         ))
     };
     if !existing.is_dir() {
-        return complain(
+        return problem(
             format!("{} is not a folder", existing.display()),
             "choose another path".to_owned(),
         );
     }
     match eaccess(existing, AccessFlags::W_OK | AccessFlags::X_OK) {
         Ok(()) => None,
-        Err(error) => complain(
+        Err(error) => problem(
             format!("{}: {}", existing.display(), error.desc()),
             format!(
                 "create {} and give it to the user that runs reconcile",

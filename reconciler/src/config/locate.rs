@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::environment::Environment;
+use super::reader::Environment;
 
 /// The variable that names the file.
 const VARIABLE: &str = "RECONCILE_CONFIG";

@@ -10,7 +10,10 @@
 //! # Caveats
 //! A Kubernetes volume mounted with `subPath` never changes while the pod lives: mount the folder.
 
-use std::path::PathBuf;
+mod change;
+mod folders;
+mod follower;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,27 +22,14 @@ use notify::{EventKind, RecommendedWatcher};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
 
-use super::environment::Environment;
-use super::folders::Folders;
-use super::follower::Follower;
-use super::mistake::Mistakes;
-use super::parse::Loaded;
+use super::loaded::Loaded;
+use super::reader::Environment;
+pub use change::Change;
+use folders::Folders;
+use follower::Follower;
 
 /// How many reports wait for a reader: it reads one at a time, and each is small.
 const REPORTS: usize = 16;
-
-/// What has changed.
-#[derive(Debug, Clone)]
-pub enum Change {
-    /// A new configuration, parsed and checked. Secrets are to be loaded again with it.
-    Reloaded(Arc<Loaded>),
-    /// The file was changed to something that cannot be used; the configuration in force stays.
-    Refused(Mistakes),
-    /// These webhook secrets, tokens, SSH keys or the store's key of the configuration in force have other contents, or are gone.
-    SecretsChanged(Vec<PathBuf>),
-    /// These known_hosts or ssh_config files, or files of who may sign, of the configuration in force have other contents, or are gone.
-    SshFilesChanged(Vec<PathBuf>),
-}
 
 /// How changes are waited for.
 #[derive(Debug, Clone, Copy)]

@@ -95,12 +95,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::repository::words;
+    use crate::error_chain::error_chain;
 
     /// What is told first, in words.
     async fn next(first: &mut mpsc::Receiver<PartEnded>) -> String {
         let ended = tokio::time::timeout(Duration::from_secs(60), first.recv());
-        words(&ended.await.expect("it is told").expect("they run"))
+        error_chain(&ended.await.expect("it is told").expect("they run"))
     }
 
     /// What is told of a part that does this.

@@ -1,5 +1,6 @@
 //! The daemon's listeners: the hook, the operator's pages and the control socket.
 
+use crate::context::Context;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -8,12 +9,11 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, UnixListener};
 use webhook::{Limits, Listener, ReceiverSettings};
 
-use super::ServeError;
+use super::error::ServeError;
 use super::parts::Parts;
+use crate::api::{metrics_and_health, routes};
 use crate::config::Config;
-use crate::doorbell::Bell;
-use crate::http::{control, operator};
-use crate::world::World;
+use crate::controller::deliveries::Receiver;
 
 /// The listeners, bound before anything starts, so that a taken port stops the start and nothing
 /// else.
@@ -43,32 +43,34 @@ impl Surfaces {
     pub(super) fn start(
         self,
         parts: &Parts,
-        world: &Arc<World>,
-        bell: Option<&Arc<Bell>>,
+        context: &Arc<Context>,
+        receiver: Option<&Arc<Receiver>>,
         config: &Config,
     ) {
         let stop = || parts.stop.clone().cancelled_owned();
-        if let (Some(listener), Some(bell), Some(webhook)) = (self.webhook, bell, &config.webhook) {
+        if let (Some(listener), Some(receiver), Some(webhook)) =
+            (self.webhook, receiver, &config.webhook)
+        {
             let settings = ReceiverSettings {
                 path: webhook.path.clone(),
                 body_limit: webhook.body_limit,
             };
-            let routes = webhook::routes(settings, Arc::clone(bell));
+            let routes = webhook::routes(settings, Arc::clone(receiver));
             let serve = webhook::serve(Listener::Tcp(listener), routes, Limits::HOOK, stop());
             parts.run("the webhook's listener", serve);
         }
         if let Some(listener) = self.operator {
-            let routes = operator::routes(Arc::clone(world));
-            let serve = webhook::serve(Listener::Tcp(listener), routes, operator::LIMITS, stop());
+            let routes = metrics_and_health::routes(Arc::clone(context));
+            let serve = webhook::serve(
+                Listener::Tcp(listener),
+                routes,
+                metrics_and_health::LIMITS,
+                stop(),
+            );
             parts.run("the operator's listener", serve);
         }
-        let routes = control::routes(Arc::clone(world));
-        let serve = webhook::serve(
-            Listener::Unix(self.control),
-            routes,
-            control::LIMITS,
-            stop(),
-        );
+        let routes = routes::routes(Arc::clone(context));
+        let serve = webhook::serve(Listener::Unix(self.control), routes, routes::LIMITS, stop());
         parts.run("the control socket's listener", serve);
     }
 }

@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use deploy::{Outcome, RollbackReason};
 use desired_state::{Collection, CollectionResult};
-use reconciler::api::HostStatus;
-use reconciler::metrics::{CONTROLLER, ConfigChange, Metrics, Phase, Polled};
+use planning::model::spec::CONTROLLER;
+use planning::model::status::HostStatus;
+use reconciler::telemetry::metrics::{ConfigChange, Metrics, Phase, Polled};
 use serde_json::json;
+
+/// What Prometheus adds to every series, or to a histogram's.
+pub const FROM_PROMETHEUS: [&str; 3] = ["instance", "job", "le"];
 
 /// A series' labels with their values.
 pub type Series = BTreeMap<String, String>;

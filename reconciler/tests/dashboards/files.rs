@@ -106,11 +106,11 @@ pub fn dashboard_text() -> String {
 
 /// The code that makes metrics, with its files' names.
 pub fn sources() -> Vec<(String, String)> {
-    let mut files = vec!["reconciler/src/metrics.rs".to_owned()];
-    for entry in fs::read_dir(root().join("reconciler/src/metrics")).unwrap() {
+    let mut files = vec!["reconciler/src/telemetry/metrics.rs".to_owned()];
+    for entry in fs::read_dir(root().join("reconciler/src/telemetry/metrics")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         if name != "tests.rs" {
-            files.push(format!("reconciler/src/metrics/{name}"));
+            files.push(format!("reconciler/src/telemetry/metrics/{name}"));
         }
     }
     files

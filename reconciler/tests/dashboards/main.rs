@@ -15,12 +15,9 @@ mod shape;
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
-use crate::exported::{Exported, exported};
+use crate::exported::{Exported, FROM_PROMETHEUS, exported};
 use crate::files::{Query, alerts, proofs};
 use crate::promql::{Named, named};
-
-/// What Prometheus adds to every series, or to a histogram's.
-const FROM_PROMETHEUS: [&str; 3] = ["instance", "job", "le"];
 
 /// What no panel and no alert shows, each with its reason.
 const UNUSED: [(&str, &str); 0] = [];

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use promql_parser::label::Matcher;
 use promql_parser::parser::{self, Expr, LabelModifier, VectorMatchCardinality, VectorSelector};
 
-use crate::exported::Series;
+use crate::exported::{FROM_PROMETHEUS, Series};
 
 /// Metrics and labels of a query.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ impl Selector {
     pub fn matches(&self, series: &Series) -> bool {
         self.matchers
             .iter()
-            .filter(|matcher| !crate::FROM_PROMETHEUS.contains(&matcher.name.as_str()))
+            .filter(|matcher| !FROM_PROMETHEUS.contains(&matcher.name.as_str()))
             .all(|matcher| {
                 let value = series.get(&matcher.name).map_or("", String::as_str);
                 matcher.is_match(value)

@@ -47,10 +47,13 @@ impl Normal {
             text = text.replace(hidden, word);
         }
         let text = without_modules(&self.without_times(&text));
-        text.split('\n')
-            .map(str::trim_end)
-            .collect::<Vec<_>>()
-            .join("\n")
+        let mut lines: Vec<&str> = text.split('\n').map(str::trim_end).collect();
+        // What several hosts wrote at once stands in the history in an order that chance has made.
+        let is_of_this_run = |line: &&str| line.trim_start().starts_with("<time>  ");
+        for rows in lines.chunk_by_mut(|one, other| is_of_this_run(one) && is_of_this_run(other)) {
+            rows.sort_unstable();
+        }
+        lines.join("\n")
     }
 
     /// The value of a JSON text.

@@ -22,26 +22,16 @@ pub struct BuildRoot {
     pub path: PathBuf,
 }
 
-impl BuildRoot {
-    /// Lets go of the build: the garbage collector may take what nothing else needs.
-    ///
-    /// # Errors
-    /// When the link cannot be removed; one that is gone already is as good.
-    pub async fn let_go(&self) -> io::Result<()> {
-        match tokio::fs::remove_file(&self.path).await {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
-    }
-}
-
 impl Nix {
     /// Lets go of one build: the garbage collector may take what nothing else needs.
     ///
     /// # Errors
     /// When the link cannot be removed; one that is gone already is as good.
     pub async fn let_go(&self, root: &BuildRoot) -> io::Result<()> {
-        root.let_go().await
+        match tokio::fs::remove_file(&root.path).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// The builds that [`Nix::build`] has made on this machine and keeps, in no order.

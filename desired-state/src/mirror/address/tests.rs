@@ -15,68 +15,73 @@ fn token() -> Access {
     }
 }
 
-#[test]
-fn ssh_addresses_are_taken_apart_as_git_does() {
-    let check = |url: &str, user: Option<&str>, host: &str, port: Option<u16>, path: &str| {
-        let expected = SshAddress {
-            user: user.map(str::to_owned),
-            host: host.to_owned(),
-            port,
-            path: path.to_owned(),
-        };
-        assert_eq!(check_url(url, &key()), Ok(Address::Ssh(expected)), "{url}");
+fn assert_ssh(url: &str, user: Option<&str>, host: &str, port: Option<u16>, path: &str) {
+    let expected = SshAddress {
+        user: user.map(str::to_owned),
+        host: host.to_owned(),
+        port,
+        path: path.to_owned(),
     };
-    check(
+    assert_eq!(check_url(url, &key()), Ok(Address::Ssh(expected)), "{url}");
+}
+
+#[test]
+fn ssh_urls_are_taken_apart_as_git_does() {
+    assert_ssh(
         "ssh://git@gitea.example:2222/infra/infra.git",
         Some("git"),
         "gitea.example",
         Some(2222),
         "/infra/infra.git",
     );
-    check(
+    assert_ssh(
         "ssh://gitea/infra/infra.git",
         None,
         "gitea",
         None,
         "/infra/infra.git",
     );
-    check(
+    assert_ssh(
         "SSH://git@gitea/infra.git",
         Some("git"),
         "gitea",
         None,
         "/infra.git",
     );
-    check(
+    assert_ssh(
         "ssh://git@[::1]:22/a/b.git",
         Some("git"),
         "::1",
         Some(22),
         "/a/b.git",
     );
-    check(
+    assert_ssh(
         "ssh://git@host/~alice/b.git",
         Some("git"),
         "host",
         None,
         "~alice/b.git",
     );
-    check(
+    assert_ssh(
         "ssh://git@host/a%20b/gr%C3%BCn.git",
         Some("git"),
         "host",
         None,
         "/a b/grün.git",
     );
-    check(
+}
+
+#[test]
+fn short_ssh_addresses_are_taken_apart_as_git_does() {
+    assert_ssh(
         "git@gitea.example:infra/infra.git",
         Some("git"),
         "gitea.example",
         None,
         "infra/infra.git",
     );
-    check("gitea:infra.git", None, "gitea", None, "infra.git");
-    check(
+    assert_ssh("gitea:infra.git", None, "gitea", None, "infra.git");
+    assert_ssh(
         "git@[::1]:infra/infra.git",
         Some("git"),
         "::1",

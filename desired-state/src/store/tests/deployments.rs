@@ -1,7 +1,7 @@
 //! Deployments in flight, and what was built.
 
 use super::*;
-use crate::{Built, Deployment, HistoryEntry, HistoryFilter, StoreError};
+use crate::{Built, Deployment, HistoryEntry, HistoryFilter, Record, StoreError};
 
 pub(super) fn deployment(id: &str, name: &str) -> Deployment {
     Deployment {
@@ -25,6 +25,20 @@ pub(super) fn ended() -> HistoryEntry {
     }
 }
 
+/// How `d-1` on `a` ended.
+fn end() -> Record {
+    Record {
+        document: Some("{}".to_owned()),
+        ended: Some("d-1".to_owned()),
+        history: vec![ended()],
+        ..Record::new(host("a"))
+    }
+}
+
+async fn in_flight(store: &Store, name: &str) -> Option<Deployment> {
+    store.host_record(&host(name)).await.unwrap().in_flight
+}
+
 #[tokio::test]
 async fn a_deployment_in_flight_is_found_after_a_restart_and_gone_when_it_has_ended() {
     let fresh = Fresh::new().await;
@@ -38,13 +52,10 @@ async fn a_deployment_in_flight_is_found_after_a_restart_and_gone_when_it_has_en
     };
     fresh.begin_deployment(&later).await.unwrap();
     let fresh = fresh.reopened().await;
-    assert_eq!(fresh.unfinished_on(&host("b")).await.unwrap(), Some(later));
-    assert_eq!(
-        fresh.unfinished_on(&host("a")).await.unwrap(),
-        Some(deployment("d-1", "a"))
-    );
-    fresh.end_deployment("d-1", &ended(), "{}").await.unwrap();
-    assert_eq!(fresh.unfinished_on(&host("a")).await.unwrap(), None);
+    assert_eq!(in_flight(&fresh, "b").await, Some(later));
+    assert_eq!(in_flight(&fresh, "a").await, Some(deployment("d-1", "a")));
+    fresh.record(&end()).await.unwrap();
+    assert_eq!(in_flight(&fresh, "a").await, None);
     let entry = fresh
         .history(&HistoryFilter::default())
         .await
@@ -83,8 +94,7 @@ async fn a_second_deployment_of_a_host_is_refused_by_name() {
         .await
         .unwrap();
     for (id, name) in [("d-1", "a"), ("d-2", "b")] {
-        let in_flight = fresh.unfinished_on(&host(name)).await.unwrap();
-        assert_eq!(in_flight, Some(deployment(id, name)));
+        assert_eq!(in_flight(&fresh, name).await, Some(deployment(id, name)));
     }
 }
 
@@ -106,30 +116,6 @@ async fn of_many_that_begin_at_once_on_one_host_exactly_one_does() {
 }
 
 #[tokio::test]
-async fn an_end_that_is_said_twice_is_one_entry_and_of_an_unknown_deployment_an_error() {
-    let fresh = Fresh::new().await;
-    fresh
-        .begin_deployment(&deployment("d-1", "a"))
-        .await
-        .unwrap();
-    fresh.end_deployment("d-1", &ended(), "{}").await.unwrap();
-    fresh.end_deployment("d-1", &ended(), "{}").await.unwrap();
-    assert_eq!(
-        fresh
-            .history(&HistoryFilter::default())
-            .await
-            .unwrap()
-            .len(),
-        1
-    );
-    let error = fresh
-        .end_deployment("d-9", &ended(), "{}")
-        .await
-        .unwrap_err();
-    assert!(matches!(error, StoreError::NotInFlight { .. }), "{error:?}");
-}
-
-#[tokio::test]
 async fn an_end_leaves_the_deployment_in_flight_when_its_entry_cannot_be_recorded() {
     let fresh = Fresh::new().await;
     fresh
@@ -141,55 +127,9 @@ async fn an_end_leaves_the_deployment_in_flight_when_its_entry_cannot_be_recorde
                   BEGIN SELECT RAISE(ABORT, 'not today'); END";
     write.execute(sqlx::query(refuse)).await.unwrap();
     write.commit().await.unwrap();
-    fresh
-        .end_deployment("d-1", &ended(), "{}")
-        .await
-        .unwrap_err();
-    assert!(fresh.unfinished_on(&host("a")).await.unwrap().is_some());
-    assert_eq!(fresh.memory(&host("a")).await.unwrap(), None);
-    fresh
-        .append_and_remember(&ended(), &host("a"), "{}")
-        .await
-        .unwrap_err();
-    assert_eq!(fresh.memory(&host("a")).await.unwrap(), None);
-}
-
-#[tokio::test]
-async fn an_end_and_what_follows_from_it_are_recorded_together_or_not_at_all() {
-    let fresh = Fresh::new().await;
-    fresh
-        .begin_deployment(&deployment("d-1", "a"))
-        .await
-        .unwrap();
-    fresh.remember(&host("a"), "before").await.unwrap();
-    let too_long = "x".repeat(1 << 21);
-    fresh
-        .end_deployment("d-1", &ended(), &too_long)
-        .await
-        .unwrap_err();
-    assert!(fresh.unfinished_on(&host("a")).await.unwrap().is_some());
-    fresh
-        .append_and_remember(&ended(), &host("a"), &too_long)
-        .await
-        .unwrap_err();
-    let nothing = fresh.history(&HistoryFilter::default()).await.unwrap();
-    assert!(nothing.is_empty(), "{nothing:?}");
-
-    fresh
-        .end_deployment("d-1", &ended(), "failed once")
-        .await
-        .unwrap();
-    let fresh = fresh.reopened().await;
-    let remembered = fresh.memory(&host("a")).await.unwrap();
-    assert_eq!(remembered.as_deref(), Some("failed once"));
-    fresh
-        .append_and_remember(&ended(), &host("a"), "failed twice")
-        .await
-        .unwrap();
-    let remembered = fresh.memory(&host("a")).await.unwrap();
-    assert_eq!(remembered.as_deref(), Some("failed twice"));
-    let history = fresh.history(&HistoryFilter::default()).await.unwrap();
-    assert_eq!(history.len(), 2);
+    fresh.record(&end()).await.unwrap_err();
+    assert!(in_flight(&fresh, "a").await.is_some());
+    assert_eq!(remembered(&fresh, "a").await, None);
 }
 
 #[tokio::test]
@@ -210,7 +150,7 @@ async fn a_store_path_that_does_not_fit_is_refused_rather_than_cut() {
         ),
         "{error:?}"
     );
-    assert_eq!(fresh.unfinished_on(&host("a")).await.unwrap(), None);
+    assert_eq!(in_flight(&fresh, "a").await, None);
 }
 
 #[tokio::test]

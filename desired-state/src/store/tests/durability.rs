@@ -194,18 +194,15 @@ async fn a_change_whose_future_is_dropped_half_way_is_undone_and_blocks_nobody()
         .await
         .unwrap();
     drop(write);
-    assert_eq!(fresh.memory(&host("a")).await.unwrap(), None);
+    assert_eq!(remembered(&fresh, "a").await, None);
     for polls in 0..40_u32 {
         // A deadline that has passed polls the future once more each time, so it is dropped at another await.
-        let text = polls.to_string();
+        let documents = [(host("a"), polls.to_string())];
         let deadline = Duration::from_micros(u64::from(polls) * 20);
-        let _ = tokio::time::timeout(deadline, fresh.remember(&host("a"), &text)).await;
+        let _ = tokio::time::timeout(deadline, fresh.record_documents(&documents)).await;
     }
-    fresh.remember(&host("a"), "last").await.unwrap();
-    assert_eq!(
-        fresh.memory(&host("a")).await.unwrap().as_deref(),
-        Some("last")
-    );
+    remember(&fresh, "a", "last").await;
+    assert_eq!(remembered(&fresh, "a").await.as_deref(), Some("last"));
 }
 
 #[test]

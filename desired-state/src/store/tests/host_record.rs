@@ -27,8 +27,7 @@ async fn tell_all(store: &Store, name: &str) -> HostRecord {
     store.suspend(&known.suspension.unwrap()).await.unwrap();
     let in_flight = known.in_flight.unwrap();
     store.begin_deployment(&in_flight).await.unwrap();
-    let document = known.document.unwrap();
-    store.remember(&host(name), &document).await.unwrap();
+    remember(store, name, &known.document.unwrap()).await;
     store
         .record_collection(&NixStore::Host(host(name)), &known.last_collection.unwrap())
         .await

@@ -6,6 +6,7 @@ use futures::FutureExt as _;
 
 use super::deployments::deployment;
 use super::*;
+use crate::StoreError;
 use crate::{HistoryEntry, HistoryFilter, Record};
 
 /// How long another task sleeps meanwhile; paused time jumps so far as soon as everybody waits.
@@ -69,19 +70,53 @@ async fn every_method_has_ended_when_it_was_polled_once() {
 #[tokio::test(start_paused = true)]
 async fn what_was_recorded_inline_is_known_to_the_next_store_of_either_kind() {
     let fresh = Fresh::new().await;
-    fresh.remember(&host("a"), "first").await.unwrap();
+    remember(&fresh, "a", "first").await;
     fresh.close().await;
     let path = fresh.path();
     // Without a close: a simulated crash drops the store.
     for document in ["second", "third"] {
         let store = Store::open_inline(&path).await.unwrap();
-        store.remember(&host("a"), document).await.unwrap();
+        remember(&store, "a", document).await;
         drop(store);
         let store = Store::open_inline(&path).await.unwrap();
-        let known = store.memory(&host("a")).await.unwrap();
+        let known = remembered(&store, "a").await;
         assert_eq!(known.as_deref(), Some(document));
     }
     let store = Store::open(&path).await.unwrap();
-    let known = store.memory(&host("a")).await.unwrap();
+    let known = remembered(&store, "a").await;
     assert_eq!(known.as_deref(), Some("third"));
+}
+
+/// Lets the first turns pass.
+#[derive(Debug, Default)]
+struct Few(std::sync::atomic::AtomicUsize);
+
+impl crate::Gate for Few {
+    fn pass(&self) -> futures::future::BoxFuture<'static, std::io::Result<()>> {
+        let turn = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        async move {
+            match turn {
+                0 | 1 => Ok(()),
+                2 => Err(std::io::ErrorKind::StorageFull.into()),
+                _ => std::future::pending().await,
+            }
+        }
+        .boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_turn_begins_only_once_its_gate_lets_it_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = std::sync::Arc::new(Few::default());
+    let path = folder.path().join("state.db");
+    let store = Store::open_gated(&path, gate).await.unwrap();
+    let document = |text: &str| [(host("a"), text.to_owned())];
+    store.record_documents(&document("first")).await.unwrap();
+    let known = store.host_record(&host("a")).await.unwrap();
+    assert_eq!(known.document.as_deref(), Some("first"));
+    let full = store.record_documents(&document("second")).await;
+    let full = full.unwrap_err();
+    assert!(matches!(full, StoreError::DiskFull { .. }), "{full}");
+    assert!(store.host_record(&host("a")).now_or_never().is_none());
 }

@@ -61,7 +61,7 @@ async fn what_a_record_leaves_out_stays_and_one_that_says_nothing_is_not_written
     let fresh = Fresh::new().await;
     let begun = deployment("d-1", "a");
     fresh.begin_deployment(&begun).await.unwrap();
-    fresh.remember(&host("a"), "before").await.unwrap();
+    remember(&fresh, "a", "before").await;
     let known = fresh.host_record(&host("a")).await.unwrap();
     let before = fresh.turns();
     fresh.record(&Record::new(host("a"))).await.unwrap();
@@ -86,9 +86,9 @@ async fn an_end_that_is_recorded_twice_is_written_once_and_never_over_what_came_
         ..full()
     };
     fresh.record(&unnamed).await.unwrap();
-    fresh.remember(&host("a"), "later").await.unwrap();
+    remember(&fresh, "a", "later").await;
     fresh.record(&unnamed).await.unwrap();
-    let document = fresh.memory(&host("a")).await.unwrap();
+    let document = remembered(&fresh, "a").await;
     assert_eq!(document.as_deref(), Some("later"));
     let entries = history(&fresh).await;
     assert_eq!(entries.len(), 1);
@@ -100,7 +100,7 @@ async fn a_record_that_cannot_be_kept_whole_changes_nothing() {
     let fresh = Fresh::new().await;
     let begun = deployment("d-1", "a");
     fresh.begin_deployment(&begun).await.unwrap();
-    fresh.remember(&host("a"), "before").await.unwrap();
+    remember(&fresh, "a", "before").await;
     let known = fresh.host_record(&host("a")).await.unwrap();
     let too_long = Record {
         document: Some("x".repeat(1 << 21)),
@@ -140,7 +140,7 @@ async fn the_documents_of_several_hosts_are_one_write_all_or_none() {
     ];
     fresh.record_documents(&one_too_long).await.unwrap_err();
     for (host, document) in &documents {
-        let known = fresh.memory(host).await.unwrap();
-        assert_eq!(known.as_ref(), Some(document));
+        let known = fresh.host_record(host).await.unwrap();
+        assert_eq!(known.document.as_ref(), Some(document));
     }
 }

@@ -67,54 +67,36 @@ async fn every_kind_of_wish_is_read_as_it_was_written() {
 #[tokio::test]
 async fn a_wish_that_changes_is_an_entry_of_the_history_and_one_that_stays_is_none() {
     let fresh = Fresh::new().await;
-    let first = wish("a", '1');
-    fresh.set_wish(&first).await.unwrap();
-    fresh
-        .set_wish(&Wish {
-            requested_at: at(9),
-            ..first.clone()
-        })
-        .await
-        .unwrap();
-    fresh.set_wish(&wish("a", '2')).await.unwrap();
-    let rewound = BranchState::Rewound { to: revision('3') };
-    fresh
-        .set_wish(&Wish {
-            branch_state: rewound.clone(),
-            ..wish("a", '2')
-        })
-        .await
-        .unwrap();
-    fresh
-        .set_wish(&Wish {
-            branch_state: rewound,
-            ..wish("a", '2')
-        })
-        .await
-        .unwrap();
-    fresh
-        .set_wish(&Wish {
-            branch_state: BranchState::Gone,
-            ..wish("a", '2')
-        })
-        .await
-        .unwrap();
-    fresh
-        .set_wish(&Wish {
-            branch_state: BranchState::Untrusted {
-                to: revision('3'),
-                why: "it is not signed".to_owned(),
-            },
-            ..wish("a", '2')
-        })
-        .await
-        .unwrap();
-    fresh.set_wish(&wish("a", '3')).await.unwrap();
+    let again = Wish {
+        requested_at: at(9),
+        ..wish("a", '1')
+    };
+    let in_state = |branch_state| Wish {
+        branch_state,
+        ..wish("a", '2')
+    };
+    let rewound = in_state(BranchState::Rewound { to: revision('3') });
+    let untrusted = BranchState::Untrusted {
+        to: revision('3'),
+        why: "it is not signed".to_owned(),
+    };
     let other = Wish {
         branch: "test".parse().unwrap(),
         ..wish("a", '3')
     };
-    fresh.set_wish(&other).await.unwrap();
+    for wish in [
+        wish("a", '1'),
+        again,
+        wish("a", '2'),
+        rewound.clone(),
+        rewound,
+        in_state(BranchState::Gone),
+        in_state(untrusted),
+        wish("a", '3'),
+        other,
+    ] {
+        fresh.set_wish(&wish).await.unwrap();
+    }
     let expected = [
         ("wish", "infra-team/infra main: 111111111111"),
         (
@@ -144,11 +126,14 @@ async fn a_wish_that_changes_is_an_entry_of_the_history_and_one_that_stays_is_no
     ];
     let expected = expected.map(|(kind, detail)| (kind.to_owned(), detail.to_owned()));
     assert_eq!(history(&fresh).await, expected);
-    let newest = fresh
-        .history(&HistoryFilter::default())
-        .await
-        .unwrap()
-        .remove(0);
+}
+
+#[tokio::test]
+async fn an_entry_of_a_wish_says_of_whom_what_why_and_when() {
+    let fresh = Fresh::new().await;
+    fresh.set_wish(&wish("a", '3')).await.unwrap();
+    let entries = fresh.history(&HistoryFilter::default()).await.unwrap();
+    let newest = &entries[0];
     assert_eq!(newest.host, Some(host("a")));
     assert_eq!(newest.revision, Some(revision('3')));
     assert_eq!(newest.cause.as_deref(), Some("delivery one"));
@@ -186,33 +171,17 @@ async fn a_persons_long_name_is_cut_and_the_wish_recorded() {
 #[tokio::test]
 async fn the_memory_of_a_host_is_kept_whole_or_refused() {
     let fresh = Fresh::new().await;
-    assert_eq!(fresh.memory(&host("a")).await.unwrap(), None);
-    fresh
-        .remember(&host("a"), "{\"failures\":1}")
-        .await
-        .unwrap();
-    fresh
-        .remember(&host("a"), "{\"failures\":2}")
-        .await
-        .unwrap();
-    fresh.remember(&host("b"), "{}").await.unwrap();
-    let error = fresh
-        .remember(&host("a"), &"x".repeat((1 << 20) + 1))
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(
-            error,
-            StoreError::TooLong {
-                limit: 1_048_576,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    assert_eq!(remembered(&fresh, "a").await, None);
+    remember(&fresh, "a", "{\"failures\":1}").await;
+    remember(&fresh, "a", "{\"failures\":2}").await;
+    remember(&fresh, "b", "{}").await;
+    let too_long = [(host("a"), "x".repeat((1 << 20) + 1))];
+    let error = fresh.record_documents(&too_long).await.unwrap_err();
+    let StoreError::TooLong { limit, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(limit, 1_048_576);
     let fresh = fresh.reopened().await;
-    assert_eq!(
-        fresh.memory(&host("a")).await.unwrap().as_deref(),
-        Some("{\"failures\":2}")
-    );
+    let document = remembered(&fresh, "a").await;
+    assert_eq!(document.as_deref(), Some("{\"failures\":2}"));
 }

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::super::complaint::{Complaint, quoted};
+use crate::config::reader::{Problem, quoted};
 
 /// Whether a file begins as a keyring that gpgv reads.
 pub(super) fn is_keyring(contents: &[u8]) -> bool {
@@ -13,8 +13,8 @@ pub(super) fn is_keyring(contents: &[u8]) -> bool {
 
 /// What is wrong with lines of ssh-keygen(1), ALLOWED SIGNERS: principals, maybe options, the kind of key and
 /// the key.
-pub(super) fn fault(text: &str) -> Option<Complaint> {
-    const MEND: &str = "write it as in `ada@example.org ssh-ed25519 AAAA…`";
+pub(super) fn fault(text: &str) -> Option<Problem> {
+    const HELP: &str = "write it as in `ada@example.org ssh-ed25519 AAAA…`";
     let is_said = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
     let mut lines = text
         .lines()
@@ -22,18 +22,18 @@ pub(super) fn fault(text: &str) -> Option<Complaint> {
         .filter(|(_, line)| is_said(line))
         .peekable();
     if lines.peek().is_none() {
-        return Some(Complaint::new(
+        return Some(Problem::new(
             "names nobody",
             "no commit could ever be deployed",
-            MEND,
+            HELP,
         ));
     }
     lines.find_map(|(number, line)| {
         let what = fault_of_line(line)?;
-        Some(Complaint::new(
+        Some(Problem::new(
             format!("{what} in line {}", number + 1),
             "each line has principals, maybe options, and a public key, as ssh-keygen(1) says under ALLOWED SIGNERS",
-            MEND,
+            HELP,
         ))
     })
 }
@@ -81,7 +81,7 @@ fn fault_of_option(option: &str) -> Option<String> {
     }
 }
 
-/// YYYYMMDD[Z] or YYYYMMDDHHMM[SS][Z].
+/// `YYYYMMDD[Z]` or `YYYYMMDDHHMM[SS][Z]`.
 fn is_time(value: &str) -> bool {
     let digits = value.strip_suffix('Z').unwrap_or(value);
     matches!(digits.len(), 8 | 12 | 14) && digits.bytes().all(|byte| byte.is_ascii_digit())

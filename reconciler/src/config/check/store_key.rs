@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::super::complaint::Complaint;
+use crate::config::reader::Problem;
 
 /// The secret half and the public one (libsodium, `crypto_sign_SECRETKEYBYTES`).
 const SECRET_BYTES: usize = 64;
@@ -11,30 +11,30 @@ const SECRET_BYTES: usize = 64;
 const PUBLIC_BYTES: usize = 32;
 
 /// What is wrong with the text of a key; the key is never repeated.
-pub(super) fn fault(text: &str) -> Option<Complaint> {
-    const MEND: &str =
+pub(super) fn fault(text: &str) -> Option<Problem> {
+    const HELP: &str =
         "make one with `nix-store --generate-binary-cache-key NAME SECRET-FILE PUBLIC-FILE`";
-    let complain = |what: &str, why: &str| Some(Complaint::new(what, why, MEND));
+    let problem = |what: &str, why: &str| Some(Problem::new(what, why, HELP));
     let Some((name, key)) = text.trim().split_once(':') else {
-        return complain(
+        return problem(
             "is not a key of Nix",
             "a key is a name, a colon and a text in base 64",
         );
     };
     if name.is_empty() || name.contains(char::is_whitespace) {
-        return complain(
+        return problem(
             "has a key without a name",
             "hosts find the key by the name before the colon",
         );
     }
     match STANDARD.decode(key).map(|key| key.len()) {
         Ok(SECRET_BYTES) => None,
-        Ok(PUBLIC_BYTES) => Some(Complaint::new(
+        Ok(PUBLIC_BYTES) => Some(Problem::new(
             "is a public key",
             "only the secret one signs; the public one belongs into trusted-public-keys of the hosts",
             "name the file with the secret one",
         )),
-        _ => complain("has a damaged key", "it is not 64 bytes in base 64"),
+        _ => problem("has a damaged key", "it is not 64 bytes in base 64"),
     }
 }
 
@@ -55,9 +55,9 @@ mod tests {
             ("cache-1:AAAA", "damaged"),
             ("cache-1:not base 64", "damaged"),
         ] {
-            let complaint = fault(text).unwrap_or_else(|| panic!("{text}"));
-            let origin = super::super::super::mistake::Origin::Variable("V".to_owned());
-            let message = complaint.at(origin).to_string();
+            let problem = fault(text).unwrap_or_else(|| panic!("{text}"));
+            let origin = crate::config::Origin::Variable("V".to_owned());
+            let message = problem.at(origin).to_string();
             assert!(message.contains(part), "expected {part:?} in:\n{message}");
             assert!(!message.contains("AAAA"), "{message}");
         }

@@ -3,8 +3,8 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
-use super::super::{Environment, load};
 use super::*;
+use crate::config::{Environment, Origin, load};
 
 const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\nx\n-----END OPENSSH PRIVATE KEY-----\n";
 
@@ -37,7 +37,7 @@ fn set(folder: &tempfile::TempDir, name: &str, contents: &str, mode: u32) {
     fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
 }
 
-fn look(folder: &tempfile::TempDir) -> Result<Warnings, Mistakes> {
+fn look(folder: &tempfile::TempDir) -> Result<Warnings, Diagnostics> {
     check(&load(&folder.path().join("reconcile.toml"), &Environment::new()).unwrap())
 }
 
@@ -62,8 +62,8 @@ fn all_that_is_wrong_with_files_is_told_at_once_where_they_are_named() {
     let message = mistakes.to_string();
     let said: Vec<(usize, &str)> = mistakes
         .iter()
-        .map(|remark| match &remark.origin {
-            super::super::Origin::Place(place) => (place.line, remark.what.as_str()),
+        .map(|diagnostic| match &diagnostic.origin {
+            Origin::Place(place) => (place.line, diagnostic.what.as_str()),
             other => panic!("{other}"),
         })
         .collect();

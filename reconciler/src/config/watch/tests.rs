@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::super::load;
 use super::*;
+use crate::config::load;
 
 /// Far longer than any change takes to be seen; only a failing test waits for it.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -71,7 +71,7 @@ impl Fixture {
         match self.next().await {
             Change::Reloaded(loaded) => {
                 assert_eq!(
-                    loaded.config.hosts.values().next().unwrap().interval,
+                    loaded.config.hosts.values().next().unwrap().reach.interval,
                     Duration::from_secs(seconds)
                 );
             }

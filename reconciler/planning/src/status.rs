@@ -1,0 +1,91 @@
+//! How what is known of a host is shown.
+
+use desired_state::{Collection, HostName, Pin, Suspension, Wish};
+
+use crate::desired::kept;
+use crate::model::host_state::{HostState, Progress};
+use crate::model::spec::HostConfig;
+use crate::model::status::{DriftStatus, HostStatus, NixStoreStatus};
+
+/// All that is known of one host.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// Its name.
+    pub host: &'a HostName,
+    /// Its table in the config.
+    pub config: &'a HostConfig,
+    /// Its state.
+    pub state: &'a HostState,
+    /// What its branch asks for.
+    pub wish: Option<&'a Wish>,
+    /// What a person has pinned it to.
+    pub pin: Option<&'a Pin>,
+    /// Why a person has suspended it.
+    pub suspension: Option<&'a Suspension>,
+    /// The last collection of its garbage.
+    pub last_collection: Option<&'a Collection>,
+}
+
+/// What is shown of a host.
+pub fn host_status(known: &Known<'_>) -> HostStatus {
+    let Known {
+        config, state, pin, ..
+    } = *known;
+    let kept = kept(config, pin, known.wish).ok();
+    // What is remembered of an earlier commit says nothing about this one.
+    let about_this = kept
+        .as_ref()
+        .is_some_and(|kept| state.progress.target.as_ref() == Some(&kept.target));
+    let progress = if about_this {
+        state.progress.clone()
+    } else {
+        Progress::default()
+    };
+    let drift = (progress.wanted.is_some() && state.presence.last_seen.is_some()).then_some(
+        if state.convergence.drifted_since.is_some() {
+            DriftStatus::Drifted
+        } else {
+            DriftStatus::InSync
+        },
+    );
+    HostStatus {
+        host: known.host.clone(),
+        repository: config.follows.repository.clone(),
+        branch: config.follows.branch.clone(),
+        branch_state: known.wish.map(|wish| wish.branch_state.clone()),
+        policy: config.policy.label().to_owned(),
+        action: kept
+            .as_ref()
+            .map_or(config.action, |kept| kept.target.action),
+        desired_revision: kept.map(|kept| kept.target.revision),
+        desired_toplevel: progress.wanted,
+        running_toplevel: state.facts.running.clone(),
+        drift,
+        drifted_since: state.convergence.drifted_since,
+        quarantine: state.quarantine.clone(),
+        waits: progress.waits,
+        waits_until: progress.waits_until,
+        outcome: progress.outcome,
+        outcome_at: progress.outcome_at,
+        consecutive_failures: progress.failures,
+        next_attempt: progress.next_attempt,
+        last_seen: state.presence.last_seen,
+        unreachable: state.presence.unreachable.clone(),
+        overdue_since: state.presence.overdue_since,
+        last_converged: state.convergence.last_converged,
+        failed_units: state.facts.failed_units.clone(),
+        reboot_required: state.facts.reboot_reasons.clone(),
+        reboot: state.reboot.clone(),
+        reboot_waits: state.reboot_blocked.clone(),
+        store: NixStoreStatus {
+            free_bytes: state.facts.nix_store_free,
+            last_collection: known.last_collection.cloned(),
+        },
+        suspended: known.suspension.map(|suspension| suspension.why.clone()),
+        pinned_branch: pin.and_then(|pin| pin.branch.clone()),
+        pinned_by: pin.map(|pin| pin.by.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

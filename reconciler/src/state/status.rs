@@ -1,0 +1,51 @@
+//! What is known of the fleet, put together from the state.
+
+use desired_state::{NixStore, StoreError};
+use planning::model::status::{NixStoreStatus, Status};
+use planning::status::host_status;
+
+use crate::context::Context;
+use crate::state::host::Stored;
+
+/// What is known of the whole fleet.
+///
+/// # Errors
+/// When the state cannot be read.
+pub async fn of_fleet(context: &Context) -> Result<Status, StoreError> {
+    let clients = context.clients();
+    let mut hosts = Vec::with_capacity(clients.config.hosts.len());
+    for (host, config) in &clients.config.hosts {
+        let stored = Stored::load(context, host).await?;
+        hosts.push(host_status(&stored.known(host, config)));
+    }
+    Ok(Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        store: NixStoreStatus {
+            free_bytes: clients.nix.free_bytes(),
+            last_collection: context.store.last_collection(&NixStore::Controller).await?,
+        },
+        hosts,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{host, revision, scene, system};
+
+    #[tokio::test(start_paused = true)]
+    async fn the_fleet_is_shown_with_every_host_of_the_config_and_our_own_store() {
+        let scene = scene("[hosts.cyt-pi]\n[hosts.spare]").await;
+        *scene.outside.nix.free.lock() = Some(7);
+        scene.settle().await;
+        let status = of_fleet(&scene.context).await.unwrap();
+        assert_eq!(status.store.free_bytes, Some(7));
+        let [cyt_pi, spare] = &status.hosts[..] else {
+            panic!("{:?}", status.hosts);
+        };
+        assert_eq!((&cyt_pi.host, &spare.host), (&scene.host, &host("spare")));
+        assert_eq!(cyt_pi.running_toplevel, Some(system('a')));
+        assert_eq!(spare.running_toplevel, None);
+        assert_eq!(spare.desired_revision, Some(revision('a')));
+    }
+}
