@@ -9,7 +9,7 @@ use xtask::chores::bench::{self, Measuring};
 use xtask::chores::demo::{self, Afterwards};
 use xtask::chores::dist::{self, Machine};
 use xtask::chores::test::{self, Suite};
-use xtask::chores::{deb, hosts, star};
+use xtask::chores::{deb, hosts, imports, star};
 use xtask::forge::{self, RECEIVE_CHORE};
 use xtask::{bootstrap, claim, workspace};
 
@@ -23,7 +23,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Check format, lints and the star of crates, and run all tests on real hosts.
+    /// Check format, lints and who depends on whom, and run all tests on real hosts.
     Test {
         /// Also run the tests that take long.
         #[arg(long)]
@@ -56,7 +56,7 @@ enum Chore {
     },
     /// Install what the test bed needs (Debian, as root).
     Bootstrap,
-    /// Check who depends on whom.
+    /// Check who depends on whom: crates, floors, files.
     Star,
     /// Clean what killed runs of the test bed left behind.
     Sweep,
@@ -119,7 +119,9 @@ fn run() -> Result<()> {
         }
         Chore::Dist { machines } => show(&dist::dist(&machines)?),
         Chore::Bootstrap => bootstrap::bootstrap(),
-        Chore::Star => star::check(&workspace::root()),
+        Chore::Star => {
+            star::check(&workspace::root()).and_then(|()| imports::check(&workspace::root()))
+        }
         Chore::Sweep => claim::sweep_leftovers(),
         Chore::ForgeReceive { repository } => forge::receive(&repository, std::io::stdin().lock()),
     }

@@ -5,5 +5,6 @@ pub mod deb;
 pub mod demo;
 pub mod dist;
 pub mod hosts;
+pub mod imports;
 pub mod star;
 pub mod test;

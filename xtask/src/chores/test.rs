@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::star;
+use super::{imports, star};
 use crate::bootstrap;
 use crate::claim::record_process;
 use crate::fleet::{FLEET_VARIABLE, Fleet, HOSTS};
@@ -31,7 +31,7 @@ struct Count {
     ignored: u64,
 }
 
-/// Format, lints, the star of crates, and all tests on two fleets of real hosts.
+/// Format, lints, who depends on whom, and all tests on two fleets of real hosts.
 ///
 /// # Errors
 /// At the first of these that fails.
@@ -63,6 +63,8 @@ pub fn test(suite: Suite) -> Result<()> {
     )?;
     println!("== star of crates");
     star::check(&workspace)?;
+    println!("== floors and circles");
+    imports::check(&workspace)?;
     if finish(&mut cargo(&workspace, &["deny", "--version"]))?
         .status
         .success()
