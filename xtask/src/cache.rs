@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use nix::fcntl::{Flock, FlockArg};
 use sha2::{Digest, Sha256};
 
-use crate::claim;
+use crate::mounts;
 
 /// Where the test bed keeps such folders; removing it costs the time to make them again.
 pub const CACHE: &str = "/var/cache/reconcile-testbed";
@@ -45,7 +45,7 @@ pub fn cached_in(
     if made.exists() {
         return Ok(made);
     }
-    claim::unmount_under(&folder)?;
+    mounts::unmount_under(&folder)?;
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }

@@ -5,6 +5,7 @@
 //! without trusting the owner to have lived long enough to write it down: mounts lie under its folder, network
 //! namespaces, links and control groups carry its number in their names, and what runs in them runs in those namespaces. Other processes are recorded with their start times.
 
+mod names;
 mod sweep;
 
 use std::fs;
@@ -16,21 +17,13 @@ use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
+pub use names::{CLAIMS, network_name};
+use names::{LOCK, directory};
 pub use sweep::record_process;
 use sweep::sweep;
-pub(crate) use sweep::{empty_namespace, processes_in, unmount_under};
-
-/// Where claims live: a disk and not `/tmp`, because hosts keep their stores over a power cut there.
-pub const CLAIMS: &str = "/var/tmp/reconcile-testbed";
 
 /// How many claims can exist at once: the number is the third part of the hosts' addresses.
 const NUMBERS: std::ops::RangeInclusive<u8> = 1..=200;
-
-/// What prefixes the names of this test bed's network namespaces, links and control groups; short, because a link's name has at most 15 characters.
-const PREFIX: &str = "rtb";
-
-/// The file in a claim's folder that its owner has locked.
-const LOCK: &str = "lock";
 
 /// Claims of this process that a signal has to clean.
 static HELD: Mutex<Vec<u8>> = Mutex::new(Vec::new());
@@ -85,12 +78,6 @@ impl Drop for Claim {
     }
 }
 
-/// The name of a network namespace, link or control group of a claim.
-#[must_use]
-pub fn network_name(number: u8, rest: &str) -> String {
-    format!("{PREFIX}{number}-{rest}")
-}
-
 /// Cleans what killed runs left behind. Claims whose owners live are not touched.
 ///
 /// # Errors
@@ -109,10 +96,6 @@ pub fn sweep_leftovers() -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn directory(number: u8) -> PathBuf {
-    Path::new(CLAIMS).join(number.to_string())
 }
 
 fn held() -> std::sync::MutexGuard<'static, Vec<u8>> {

@@ -202,7 +202,7 @@ fn launch(claim: &Claim, root: &Path, kept: &Path) -> Result<i32> {
         .args([kept, Path::new("/var/lib/docker")])
         .args([&shared, &shared])
         .args([&workspace::root(), Path::new(WORKSPACE)])
-        .args([&images::toolchain()?, Path::new(TOOLCHAIN)])
+        .args([&toolchain()?, Path::new(TOOLCHAIN)])
         .args(["--", "dockerd"])
         .args(["--host", "unix:///run/docker.sock"])
         .args(["--storage-driver", "overlay2"])
@@ -232,4 +232,10 @@ fn launch(claim: &Claim, root: &Path, kept: &Path) -> Result<i32> {
     .parse()?;
     record_process(&folder, u32::try_from(pid)?)?;
     Ok(pid)
+}
+
+/// Where the toolchain that builds this project lies.
+fn toolchain() -> Result<PathBuf> {
+    let sysroot = run(Command::new("rustc").args(["--print", "sysroot"]))?;
+    Ok(PathBuf::from(sysroot.trim()))
 }

@@ -48,6 +48,7 @@
 //! - What a test sees of a host it sees by [`fleet::Host::console`], which works without the network that the test may have cut.
 //! - A test that takes longer than half a minute is `#[ignore = "long"]`; `cargo xtask test --full` runs it.
 
+mod binfmt;
 pub mod bootstrap;
 pub mod cache;
 mod cgroup;
@@ -60,6 +61,8 @@ pub mod flake;
 pub mod fleet;
 pub mod forge;
 pub mod http;
+mod mounts;
+mod namespace;
 pub mod process;
 pub mod proxy;
 pub mod tools;

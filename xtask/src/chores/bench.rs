@@ -3,12 +3,15 @@
 mod idle;
 mod proof;
 mod push;
+mod report;
 
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
+
+use report::say;
 
 use crate::bootstrap;
 
@@ -55,18 +58,4 @@ fn hand_over_to_release() -> Result<()> {
         .args(["bench", "--here"])
         .exec();
     Err(error.into())
-}
-
-/// The middle one of an odd number of measurements.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-#[expect(
-    clippy::print_stdout,
-    reason = "a chore talks to the person who started it"
-)]
-fn say(what: &str) {
-    println!("{what}");
 }

@@ -1,17 +1,14 @@
 //! What a claim has left on this machine, and its removal.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use nix::mount::{MntFlags, umount2};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
-use super::{LOCK, directory, network_name};
+use super::names::{CLAIMS, LOCK, directory, network_name};
 use crate::wait::wait_until;
-use crate::{cgroup, emulation, process};
+use crate::{binfmt, cgroup, mounts, namespace, process};
 
 /// The folder in a claim's folder that names processes, each with its start time.
 const PROCESSES: &str = "processes";
@@ -47,17 +44,17 @@ pub(super) fn sweep(number: u8) -> Result<()> {
         }
     }
     let prefix = network_name(number, "");
-    for namespace in names_of("netns", &prefix)? {
-        empty_namespace(&namespace)?;
-        process::run(Command::new("ip").args(["netns", "delete", &namespace]))?;
+    for name in names_of("netns", &prefix)? {
+        namespace::empty(&name)?;
+        process::run(Command::new("ip").args(["netns", "delete", &name]))?;
     }
     cgroup::remove_all(|name| name.starts_with(&prefix))?;
     for link in names_of("link", &prefix)? {
         // The other end of a pair goes with the first, so this one may be gone by now.
         let _ = process::finish(Command::new("ip").args(["link", "delete", &link]))?;
     }
-    unmount_under(&folder)?;
-    emulation::release(&folder)?;
+    mounts::unmount_under(&folder)?;
+    binfmt::release(Path::new(CLAIMS), &folder)?;
     remove(&folder)
 }
 
@@ -100,33 +97,6 @@ fn is_anothers(error: &std::io::Error) -> bool {
     )
 }
 
-/// Kills what runs in a network namespace, and waits until it is gone.
-pub(crate) fn empty_namespace(namespace: &str) -> Result<()> {
-    wait_until(
-        "what runs in a network namespace to be gone",
-        process::GONE,
-        || {
-            let pids = processes_in(namespace)?;
-            for pid in &pids {
-                let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
-            }
-            Ok(pids)
-        },
-        Vec::is_empty,
-    )?;
-    Ok(())
-}
-
-/// The processes of a network namespace, as this machine numbers them; zombies do not count.
-pub(crate) fn processes_in(namespace: &str) -> Result<Vec<i32>> {
-    let text = process::run(Command::new("ip").args(["netns", "pids", namespace]))?;
-    Ok(text
-        .split_whitespace()
-        .filter_map(|pid| pid.parse().ok())
-        .filter(|pid| process::started(*pid).is_some())
-        .collect())
-}
-
 /// The names of namespaces or links that begin with a claim's prefix.
 fn names_of(kind: &str, prefix: &str) -> Result<Vec<String>> {
     #[derive(serde::Deserialize)]
@@ -148,21 +118,4 @@ fn names_of(kind: &str, prefix: &str) -> Result<Vec<String>> {
         .map(|named| named.name)
         .filter(|name| name.starts_with(prefix))
         .collect())
-}
-
-/// Unmounts everything under a folder, the innermost first.
-pub(crate) fn unmount_under(folder: &Path) -> Result<()> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    let mut points: Vec<PathBuf> = mounts
-        .lines()
-        .filter_map(|line| line.split(' ').nth(4))
-        .map(PathBuf::from)
-        .filter(|point| point.starts_with(folder))
-        .collect();
-    points.sort();
-    for point in points.iter().rev() {
-        umount2(point, MntFlags::MNT_DETACH)
-            .with_context(|| format!("cannot unmount {}", point.display()))?;
-    }
-    Ok(())
 }

@@ -1,12 +1,11 @@
 //! What a person runs beside the daemon: `reconcile` with its config.
 
-use std::path::Path;
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Daemon, TEMPORARY};
-use crate::process::{finish, said, undisturbed};
+use super::child::Daemon;
+use crate::process::{finish, said};
 
 impl Daemon {
     /// Runs `reconcile` with arguments and this daemon's config.
@@ -59,21 +58,5 @@ impl Daemon {
     /// As [`Daemon::cli_json`].
     pub fn history(&self) -> Result<serde_json::Value> {
         self.cli_json(&["history"])
-    }
-
-    /// `reconcile` in surroundings of its own, begun by words that may come before it.
-    pub(super) fn reconcile(&self, through: &[String]) -> Command {
-        let mut command = match through.split_first() {
-            None => undisturbed(&self.program),
-            Some((first, words)) => {
-                let mut command = undisturbed(Path::new(first));
-                command.args(words).arg(&self.program);
-                command
-            }
-        };
-        command
-            .env("TMPDIR", self.directory().join(TEMPORARY))
-            .envs(self.environment.iter().cloned());
-        command
     }
 }

@@ -44,6 +44,30 @@ pub struct Config {
 }
 
 impl Config {
+    /// Nobody's config yet, whose settings are quick ones.
+    pub(super) fn quick() -> Self {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            state_directory: PathBuf::new(),
+            webhook: nowhere,
+            secret_files: Vec::new(),
+            webhook_lines: "delivery_grace = \"3s\"".to_owned(),
+            operator: nowhere,
+            ssh_config: PathBuf::new(),
+            ssh_lines: String::new(),
+            log_level: "info".to_owned(),
+            poll_interval: Some("60s".to_owned()),
+            repositories: Vec::new(),
+            defaults: "branch = \"main\"\ninterval = \"2s\"".to_owned(),
+            timeouts: "connect = \"3s\"\nobserve = \"10s\"\nactivate = \"30s\"".to_owned(),
+            backoff: "first = \"1s\"\nmax = \"4s\"".to_owned(),
+            proof: String::new(),
+            hosts: Vec::new(),
+            tail: String::new(),
+            through: Vec::new(),
+        }
+    }
+
     /// A host's lines, to be changed. A host that is not there yet is added.
     pub fn host(&mut self, name: &str) -> &mut String {
         entry(&mut self.hosts, name)

@@ -2,7 +2,7 @@
 //! because no registry of images is needed to test it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -35,12 +35,6 @@ const RUST_DOCKERFILE: &str = "FROM debian:trixie-slim\n\
     COPY bin /usr/local/rust/bin\n\
     COPY lib /usr/local/rust/lib\n\
     ENV CARGO_HOME=/usr/local/cargo PATH=/usr/local/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n";
-
-/// Where the toolchain that builds this project lies.
-pub(super) fn toolchain() -> Result<PathBuf> {
-    let sysroot = run(Command::new("rustc").args(["--print", "sysroot"]))?;
-    Ok(PathBuf::from(sysroot.trim()))
-}
 
 impl Engine {
     /// Builds the project's own Dockerfile, as anybody would, and names the image.

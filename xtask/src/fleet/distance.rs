@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Fleet, Host, keys};
+use super::host::Host;
+use super::keys;
+use super::running::Fleet;
 use crate::claim::Claim;
 use crate::proxy::DelayingProxy;
 
@@ -26,7 +28,7 @@ impl Fleet {
     pub fn far_away(&self, round_trip: Duration) -> Result<Distance> {
         let claim = Claim::new()?;
         let (mut proxies, mut hosts) = (BTreeMap::new(), Vec::new());
-        for host in self.description.hosts.values() {
+        for host in self.description().hosts.values() {
             let proxy =
                 DelayingProxy::start(SocketAddr::from((host.address, host.port)), round_trip)?;
             let SocketAddr::V4(address) = proxy.address() else {
@@ -40,7 +42,7 @@ impl Fleet {
             proxies.insert(host.name.clone(), proxy);
         }
         let files = keys::Keys {
-            identity: self.description.identity.clone(),
+            identity: self.description().identity.clone(),
             public: String::new(),
             known_hosts: claim.directory().join("known_hosts"),
             ssh_config: claim.directory().join("ssh_config"),

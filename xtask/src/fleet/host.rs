@@ -2,15 +2,14 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
+use super::activation::Activation;
 use super::architecture::Architecture;
 use super::machine::{Machine, STAYS_OFF};
 use super::network::Cable;
@@ -269,20 +268,6 @@ impl Host {
         self.wait_for_login()
     }
 
-    /// Takes this host for one test, and resets it; others who ask wait until the lease is dropped. It works between threads and between processes.
-    ///
-    /// # Errors
-    /// When the host cannot be reset.
-    pub fn lease(&self) -> Result<Lease> {
-        let file = fs::File::create(self.directory.join("lease"))?;
-        let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
-        self.reset()?;
-        Ok(Lease {
-            host: self.clone(),
-            _lock: lock,
-        })
-    }
-
     /// Waits until root can log in.
     ///
     /// # Errors
@@ -327,52 +312,6 @@ impl Host {
             architecture: self.architecture,
         }
     }
-}
-
-/// A host that belongs to one test until this is dropped.
-#[derive(Debug)]
-pub struct Lease {
-    host: Host,
-    _lock: Flock<fs::File>,
-}
-
-impl Deref for Lease {
-    type Target = Host;
-
-    fn deref(&self) -> &Host {
-        &self.host
-    }
-}
-
-/// One line of a host's activation log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Activation {
-    /// `switch`, `test`, `boot`, `check` or `dry-activate`.
-    pub action: String,
-    /// The toplevel that was activated.
-    pub toplevel: String,
-    /// `begin`, `end <exit code>`, `hang <where>`, or what went wrong.
-    pub event: String,
-}
-
-impl Activation {
-    fn parse(line: &str) -> Option<Self> {
-        let mut words = line.splitn(4, ' ').skip(1).map(str::to_owned);
-        Some(Self {
-            action: words.next()?,
-            toplevel: words.next()?,
-            event: words.next()?,
-        })
-    }
-}
-
-/// How many activations of a toplevel by one action began.
-#[must_use]
-pub fn count_begun(activations: &[Activation], action: &str, toplevel: &str) -> usize {
-    activations
-        .iter()
-        .filter(|one| one.action == action && one.toplevel == toplevel && one.event == "begin")
-        .count()
 }
 
 /// Reads a file of the host without the host's help, also while it is off.

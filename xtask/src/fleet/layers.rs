@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use super::architecture::Architecture;
 use crate::cache::cached;
 use crate::flake::{self, System};
-use crate::{claim, process};
+use crate::{mounts, process};
 
 /// The Debian release of the hosts: systemd 257 and Nix 2.26, what NixOS 25.05 has.
 pub(crate) const SUITE: &str = "trixie";
@@ -170,7 +170,7 @@ fn settings(architecture: Architecture, debian: &Path) -> Result<PathBuf> {
         let (root, work) = (upper.with_extension("root"), upper.with_extension("work"));
         mount(&[debian.to_path_buf()], upper, &work, &root)?;
         let made = prepare(architecture, &root, flake.path());
-        claim::unmount_under(&root)?;
+        mounts::unmount_under(&root)?;
         fs::remove_dir_all(&work)?;
         fs::remove_dir(&root)?;
         made

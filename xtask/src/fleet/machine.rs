@@ -12,7 +12,8 @@ use nix::unistd::Pid;
 
 use super::architecture::Architecture;
 use crate::cgroup;
-use crate::claim::{empty_namespace, processes_in, record_process};
+use crate::claim::record_process;
+use crate::namespace::{self, processes_in};
 use crate::process::{self, finish, said, tail};
 use crate::wait::{Seen, wait_for};
 
@@ -128,7 +129,7 @@ impl Machine<'_> {
             // nspawn is of the shell's group; the shell alone would leave it behind.
             let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
         }
-        empty_namespace(self.namespace)
+        namespace::empty(self.namespace)
     }
 
     /// The host's init, as this machine numbers it; `None` while the power is off.

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::claim::{empty_namespace, network_name};
+use crate::claim::network_name;
+use crate::namespace;
 use crate::process::{finish, run};
 
 /// The first two parts of all addresses; the third is the claim's number, the fourth the host's.
@@ -74,7 +75,7 @@ impl Cable {
     /// When `ip` refuses.
     pub fn lay(&self) -> Result<()> {
         if Path::new("/run/netns").join(&self.namespace).exists() {
-            empty_namespace(&self.namespace)?;
+            namespace::empty(&self.namespace)?;
             ip(&["netns", "delete", &self.namespace])?;
         }
         let _ = finish(Command::new("ip").args(["link", "delete", &self.veth]))?;

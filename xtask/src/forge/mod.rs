@@ -23,9 +23,6 @@ pub use sshd::free_port;
 use crate::claim::Claim;
 use crate::workspace::binary;
 
-/// Where a post-receive writes what went wrong; git itself does not mind how it ends.
-const HOOK_ERRORS: &str = "testbed-errors";
-
 /// A forge of one's own until it is dropped.
 #[derive(Debug)]
 pub struct Forge {

@@ -11,6 +11,9 @@ use super::payload::{self, Test};
 use super::receive;
 use crate::flake::{self, System};
 
+/// Where a post-receive writes what went wrong; git itself does not mind how it ends.
+const HOOK_ERRORS: &str = "testbed-errors";
+
 /// A bare repository on the forge, with a working tree whose owner pushes to it.
 #[derive(Debug, Clone)]
 pub struct Repository {
@@ -127,8 +130,7 @@ impl Repository {
     /// When the forge refuses, or its hook breaks.
     pub fn push_refs(&self, arguments: &[&str]) -> Result<()> {
         self.git(&[&["push", "--quiet", "origin"], arguments].concat())?;
-        let errors =
-            std::fs::read_to_string(self.bare.join(super::HOOK_ERRORS)).unwrap_or_default();
+        let errors = std::fs::read_to_string(self.bare.join(HOOK_ERRORS)).unwrap_or_default();
         ensure!(
             errors.is_empty(),
             "the forge's post-receive failed: {errors}"

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{median, say};
+use super::report::{median, say};
 use crate::daemon::Daemon;
 use crate::flake::System;
 use crate::fleet::{Fleet, HOSTS, Host};

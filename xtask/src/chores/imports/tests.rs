@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::workspace::root;
 
 /// Where the planted crates' `lib.rs` lies in their folder.
 const ROOT_FILE: &str = "lib.rs";
@@ -337,6 +338,19 @@ fn in_a_crate_of_tests_what_is_for_tests_counts() -> Result<()> {
         ("story.rs", "use crate::Scene;\npub fn told(_: Scene) {}"),
     ];
     assert_eq!(wrong(&files, None, Tests::Built)?.len(), 1);
+    Ok(())
+}
+
+#[test]
+fn this_crate_has_no_circle() -> Result<()> {
+    let workspace = root();
+    for (file, tests) in [
+        ("xtask/src/lib.rs", Tests::LeftOut),
+        ("xtask/tests/it/main.rs", Tests::Built),
+    ] {
+        let tree = Tree::read(&workspace, &workspace.join(file), tests)?;
+        assert_eq!(wrong_with(&tree, None), Vec::<String>::new());
+    }
     Ok(())
 }
 
