@@ -17,6 +17,7 @@ pub use git::ZEROS;
 pub use hook::{ContentType, Delivering, Event, Hook, Settings};
 pub use payload::{Change, Test};
 pub use receive::{CHORE as RECEIVE_CHORE, receive};
+use repository::HOOK_ERRORS;
 pub use repository::Repository;
 pub use sshd::free_port;
 
@@ -59,7 +60,7 @@ impl Forge {
             delivering: Delivering::Sent,
         };
         let post_receive = format!(
-            "#!/bin/sh\nexec '{}' {RECEIVE_CHORE} \"$PWD\"\n",
+            "#!/bin/sh\nexec '{}' {RECEIVE_CHORE} \"$PWD\" 2> {HOOK_ERRORS}\n",
             binary("xtask")?.display()
         );
         Repository::make(&bare, &work, &settings, &post_receive)

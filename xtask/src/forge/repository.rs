@@ -12,7 +12,7 @@ use super::receive;
 use crate::flake::{self, System};
 
 /// Where a post-receive writes what went wrong; git itself does not mind how it ends.
-const HOOK_ERRORS: &str = "testbed-errors";
+pub(super) const HOOK_ERRORS: &str = "testbed-errors";
 
 /// A bare repository on the forge, with a working tree whose owner pushes to it.
 #[derive(Debug, Clone)]

@@ -240,6 +240,19 @@ fn what_a_receiver_answers_is_in_the_log() -> Result<()> {
 }
 
 #[test]
+fn a_push_that_cannot_be_told_fails() -> Result<()> {
+    let forge = Forge::start()?;
+    let repository = infra(&forge);
+    repository.commit("first")?;
+    repository.push("main")?;
+    fs::write(repository.bare().join("testbed-forge.json"), "nothing")?;
+    repository.commit("second")?;
+    let error = repository.push("main").unwrap_err().to_string();
+    assert!(error.contains("post-receive failed: error: "), "{error}");
+    Ok(())
+}
+
+#[test]
 fn a_deploy_key_may_fetch_and_nothing_else() -> Result<()> {
     let mut forge = Forge::start()?;
     let repository = infra(&forge);
