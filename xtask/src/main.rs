@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum as _};
 use xtask::chores::bench::{self, Measuring};
 use xtask::chores::demo::{self, Afterwards};
 use xtask::chores::dist::{self, Machine};
+use xtask::chores::simulate::{self, Simulation};
 use xtask::chores::test::{self, Suite};
 use xtask::chores::{deb, hosts, imports, star};
 use xtask::forge::{self, RECEIVE_CHORE};
@@ -29,6 +30,8 @@ enum Chore {
         #[arg(long)]
         full: bool,
     },
+    /// Simulate days of a fleet, and look for what must not happen.
+    Simulate(Simulation),
     /// Show the product at work on three hosts.
     Demo {
         /// End after the story instead of staying until Ctrl-C.
@@ -69,13 +72,10 @@ enum Chore {
 }
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&error);
-            ExitCode::FAILURE
-        }
-    }
+    run().unwrap_or_else(|error| {
+        complain(&error);
+        ExitCode::FAILURE
+    })
 }
 
 /// What went wrong in one sentence, without the stack that `RUST_BACKTRACE` would add.
@@ -99,8 +99,9 @@ fn show(files: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-fn run() -> Result<()> {
-    match Arguments::parse().chore {
+fn run() -> Result<ExitCode> {
+    let done = match Arguments::parse().chore {
+        Chore::Simulate(simulation) => return simulate::simulate(&simulation),
         Chore::Test { full } => test::test(if full { Suite::Full } else { Suite::Usual }),
         Chore::Demo { once } => demo::demo(if once {
             Afterwards::Leave
@@ -124,5 +125,6 @@ fn run() -> Result<()> {
         }
         Chore::Sweep => claim::sweep_leftovers(),
         Chore::ForgeReceive { repository } => forge::receive(&repository, std::io::stdin().lock()),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

@@ -1,12 +1,18 @@
 //! `cargo xtask test`: everything that has to hold, and the line that says whether it does.
 
-use std::io::{BufRead, BufReader, IsTerminal};
+mod count;
+
+use std::io::{BufRead, BufReader};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use count::Count;
+
+use super::cargo::cargo;
+use super::simulate::{self, Simulation};
 use super::{imports, star};
 use crate::bootstrap;
 use crate::claim::record_process;
@@ -23,58 +29,74 @@ pub enum Suite {
     Full,
 }
 
-/// What came of the tests, over all their programs.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Count {
-    passed: u64,
-    failed: u64,
-    ignored: u64,
+impl Suite {
+    /// The stories that are simulated: of the usual fleet, enough to meet what is rare.
+    fn simulation(self) -> Simulation {
+        Simulation {
+            hosts: 10,
+            days: 2,
+            seed: 1,
+            seeds: match self {
+                Self::Usual => 50,
+                Self::Full => 1_000,
+            },
+        }
+    }
 }
 
-/// Format, lints, who depends on whom, and all tests on two fleets of real hosts.
+/// Format, lints, who depends on whom, simulated days, and all tests on two fleets of real hosts.
 ///
 /// # Errors
 /// At the first of these that fails.
-#[expect(
-    clippy::print_stdout,
-    reason = "a chore talks to the person who started it"
-)]
 pub fn test(suite: Suite) -> Result<()> {
     match suite {
         Suite::Usual => bootstrap::bootstrap()?,
         Suite::Full => bootstrap::bootstrap_long()?,
     }
     let workspace = root();
-    step("format", cargo(&workspace, &["fmt", "--all", "--check"]))?;
-    step(
-        "lints",
-        cargo(
-            &workspace,
-            &[
-                "clippy",
-                "--quiet",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ],
-        ),
-    )?;
-    println!("== star of crates");
-    star::check(&workspace)?;
-    println!("== floors and circles");
-    imports::check(&workspace)?;
-    if finish(&mut cargo(&workspace, &["deny", "--version"]))?
-        .status
-        .success()
-    {
-        step("cargo deny", cargo(&workspace, &["deny", "check", "bans"]))?;
-    }
+    look(&workspace)?;
     step(
         "build",
         cargo(&workspace, &["build", "--quiet", "--workspace", "--bins"]),
     )?;
+    if simulate::is_possible(&workspace)? {
+        step(
+            "simulate",
+            simulate::command(&workspace, &suite.simulation()),
+        )?;
+    }
+    run_on_hosts(&workspace, suite)
+}
+
+/// What is seen without running anything of ours.
+#[expect(
+    clippy::print_stdout,
+    reason = "a chore talks to the person who started it"
+)]
+fn look(workspace: &Path) -> Result<()> {
+    step("format", cargo(workspace, &["fmt", "--all", "--check"]))?;
+    let mut clippy = cargo(workspace, &["clippy", "--quiet", "--workspace"]);
+    clippy.args(["--all-targets", "--", "-D", "warnings"]);
+    step("lints", clippy)?;
+    println!("== star of crates");
+    star::check(workspace)?;
+    println!("== floors and circles");
+    imports::check(workspace)?;
+    if finish(&mut cargo(workspace, &["deny", "--version"]))?
+        .status
+        .success()
+    {
+        step("cargo deny", cargo(workspace, &["deny", "check", "bans"]))?;
+    }
+    Ok(())
+}
+
+/// All tests, on hosts of their own.
+#[expect(
+    clippy::print_stdout,
+    reason = "a chore talks to the person who started it"
+)]
+fn run_on_hosts(workspace: &Path, suite: Suite) -> Result<()> {
     println!("== hosts");
     // One test's hosts are another's wait.
     let fleets = [Fleet::boot(&HOSTS)?, Fleet::boot(&HOSTS)?];
@@ -86,7 +108,7 @@ pub fn test(suite: Suite) -> Result<()> {
             .map(|file| file.display().to_string())
             .join(" ")
     );
-    let mut command = cargo(&workspace, &["test", "--workspace", "--no-fail-fast"]);
+    let mut command = cargo(workspace, &["test", "--workspace", "--no-fail-fast"]);
     // They wait for hosts most of the time.
     if std::env::var_os("RUST_TEST_THREADS").is_none() {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -104,18 +126,6 @@ pub fn test(suite: Suite) -> Result<()> {
     );
     ensure!(status, "tests failed");
     Ok(())
-}
-
-fn cargo(workspace: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new("cargo");
-    command
-        .current_dir(workspace)
-        .args(arguments)
-        .stdin(Stdio::null());
-    if std::io::stdout().is_terminal() {
-        command.env("CARGO_TERM_COLOR", "always");
-    }
-    command
 }
 
 #[expect(
@@ -153,48 +163,4 @@ fn run_tests(command: &mut Command, fleets: &[Fleet]) -> Result<(Count, bool)> {
         }
     }
     Ok((count, child.wait()?.success()))
-}
-
-impl Count {
-    /// Reads `test result: ok. 3 passed; 0 failed; 1 ignored; …`; other lines count nothing.
-    fn add(&mut self, line: &str) {
-        let Some((_, numbers)) = line
-            .strip_prefix("test result: ")
-            .and_then(|rest| rest.split_once(". "))
-        else {
-            return;
-        };
-        for part in numbers.split("; ") {
-            match part
-                .split_once(' ')
-                .map(|(number, what)| (number.parse().unwrap_or(0), what))
-            {
-                Some((number, "passed")) => self.passed += number,
-                Some((number, "failed")) => self.failed += number,
-                Some((number, "ignored")) => self.ignored += number,
-                _ => {}
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_results_of_all_programs_are_added() {
-        let mut count = Count::default();
-        count.add("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s");
-        count.add("test a ... ok");
-        count.add("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s");
-        assert_eq!(
-            count,
-            Count {
-                passed: 4,
-                failed: 2,
-                ignored: 1
-            }
-        );
-    }
 }
