@@ -41,11 +41,7 @@ pub fn demo(afterwards: Afterwards) -> Result<()> {
         "making this machine ready and building the program; the first time both take minutes …",
     );
     bootstrap::bootstrap()?;
-    let status = Command::new("cargo")
-        .current_dir(workspace::root())
-        .args(["build", "--package", "reconciler", "--bins"])
-        .status()?;
-    ensure!(status.success(), "the daemon does not build");
+    build()?;
     say(
         start,
         "booting three hosts: sshd, Nix, systemd and a NixOS-like toplevel, each with its own network; \
@@ -78,28 +74,48 @@ pub fn demo(afterwards: Afterwards) -> Result<()> {
     wait_until_settled(&daemon, &second)?;
     say(start, "every host is read back and in sync");
 
-    let host = fleet.host("cyt-pi")?;
-    let (old, wanted) = (
-        repository.toplevel("cyt-pi", &first)?,
-        repository.toplevel("cyt-pi", &second)?,
-    );
-    say(
-        start,
-        &format!("somebody switches cyt-pi by hand, back to {}", name(&old)),
-    );
-    host.console(&format!("{old}/bin/switch-to-configuration test"))?;
-    wait_for_drift(&daemon, &host.name)?;
-    say(start, "the daemon has found that cyt-pi drifted");
-    daemon.wait_until_running(host, &wanted, STEP)?;
-    say(
-        start,
-        &format!("cyt-pi is brought back to {}", name(&wanted)),
-    );
+    let drifting = fleet.host("cyt-pi")?;
+    let [old, wanted] =
+        [&first, &second].map(|revision| repository.toplevel(&drifting.name, revision));
+    drift(start, &daemon, drifting, &old?, &wanted?)?;
     wait_until_settled(&daemon, &second)?;
 
     if afterwards == Afterwards::Stay {
         stay(start, &daemon, &repository, &fleet)?;
     }
+    Ok(())
+}
+
+fn build() -> Result<()> {
+    let status = Command::new("cargo")
+        .current_dir(workspace::root())
+        .args(["build", "--package", "reconciler", "--bins"])
+        .status()?;
+    ensure!(status.success(), "the daemon does not build");
+    Ok(())
+}
+
+/// Changes a host by hand, and tells how that is found and undone.
+fn drift(start: Instant, daemon: &Daemon, host: &Host, old: &str, wanted: &str) -> Result<()> {
+    say(
+        start,
+        &format!(
+            "somebody switches {} by hand, back to {}",
+            host.name,
+            name(old)
+        ),
+    );
+    host.console(&format!("{old}/bin/switch-to-configuration test"))?;
+    wait_for_drift(daemon, &host.name)?;
+    say(
+        start,
+        &format!("the daemon has found that {} drifted", host.name),
+    );
+    daemon.wait_until_running(host, wanted, STEP)?;
+    say(
+        start,
+        &format!("{} is brought back to {}", host.name, name(wanted)),
+    );
     Ok(())
 }
 

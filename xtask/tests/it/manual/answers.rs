@@ -16,6 +16,33 @@ use super::{begun, says, slow};
 use crate::scene::{SOON, Scene, never_built, status_of, wait_until_clean};
 use crate::settled::start;
 
+/// Asks for what cannot be, and sees it named.
+fn assert_mistakes_are_named(scene: &Scene) -> Result<()> {
+    for (arguments, words) in [
+        (&["--host", "uConsol"][..], "did you mean uConsole?"),
+        (
+            &["--host", "uConsole", "--branch", "mian"],
+            "no branch mian",
+        ),
+        (
+            &["--host", "uConsole", "--revision", "0123456"],
+            "no commit 0123456",
+        ),
+        (
+            &["--host", "uConsole", "--revision", "main"],
+            "is not a revision",
+        ),
+        (&["--host", "uConsole", "--action", "reboot"], "reboot"),
+        (&["--host", "uConsole", "status"], "go with no command"),
+        (&["plan", "--host", "nobody"], "no host nobody"),
+        (&["unpin"], "--host"),
+    ] {
+        let said = says(scene, 2, arguments)?;
+        assert!(said.contains(words), "{arguments:?}: {said}");
+    }
+    Ok(())
+}
+
 #[test]
 fn every_exit_code_means_what_the_help_says() -> Result<()> {
     let mut scene = Scene::prepare(&["uConsole"])?;
@@ -73,28 +100,7 @@ fn every_exit_code_means_what_the_help_says() -> Result<()> {
     scene.host().restore_network()?;
     scene.host().wait_for_login()?;
 
-    for (arguments, words) in [
-        (&["--host", "uConsol"][..], "did you mean uConsole?"),
-        (
-            &["--host", "uConsole", "--branch", "mian"],
-            "no branch mian",
-        ),
-        (
-            &["--host", "uConsole", "--revision", "0123456"],
-            "no commit 0123456",
-        ),
-        (
-            &["--host", "uConsole", "--revision", "main"],
-            "is not a revision",
-        ),
-        (&["--host", "uConsole", "--action", "reboot"], "reboot"),
-        (&["--host", "uConsole", "status"], "go with no command"),
-        (&["plan", "--host", "nobody"], "no host nobody"),
-        (&["unpin"], "--host"),
-    ] {
-        let said = says(&scene, 2, arguments)?;
-        assert!(said.contains(words), "{arguments:?}: {said}");
-    }
+    assert_mistakes_are_named(&scene)?;
     scene.daemon.stop()?;
     // The same mistakes without a daemon.
     let said = says(&scene, 2, &["--host", "uConsol"])?;

@@ -38,6 +38,55 @@ fn sign_with(scene: &Scene, key: &Path) -> Result<()> {
     Ok(())
 }
 
+/// A commit that is not signed is named in the log and in the history.
+fn assert_distrust_is_told(scene: &Scene, unsigned: &str) -> Result<()> {
+    let short = &unsigned[..12];
+    let log = scene.daemon.log();
+    let said = log
+        .lines()
+        .any(|line| line.contains("WARN") && line.contains(short) && line.contains("not signed"));
+    assert!(said, "the log does not name {short}:\n{log}");
+    let told = history(&scene.daemon, "spare", "branch")?;
+    let detail = told[0]["detail"].to_string();
+    assert!(
+        detail.contains(short) && detail.contains("not signed"),
+        "{told:#?}"
+    );
+    Ok(())
+}
+
+/// Neither a pin nor force brings a commit that is not signed onto the host.
+fn assert_nothing_lifts_the_rule(scene: &Scene, first: &str, unsigned: &str) -> Result<()> {
+    for arguments in [
+        &["--host", "spare", "--revision", unsigned][..],
+        &["--host", "spare", "--revision", unsigned, "--force"],
+        &[
+            "--host",
+            "spare",
+            "--branch",
+            "main",
+            "--action",
+            "dry-activate",
+        ],
+        &["--host", "spare", "--revision", first],
+    ] {
+        let asked = scene.daemon.cli(arguments)?;
+        let said = String::from_utf8_lossy(&asked.stderr).into_owned();
+        assert_eq!(asked.status.code(), Some(6), "{arguments:?}: {said}");
+        assert!(said.contains("not signed"), "{arguments:?}: {said}");
+    }
+    scene.daemon.cli(&["--host", "spare", "--force"])?;
+    assert!(status_of(&scene.daemon, "spare")?["pinned_by"].is_null());
+    assert_eq!(
+        scene
+            .daemon
+            .metrics()?
+            .value("reconcile_host_drifted", &[("host", "spare")]),
+        Some(0.0)
+    );
+    Ok(())
+}
+
 #[test]
 fn a_commit_that_is_not_signed_is_never_deployed_and_said_and_a_signed_one_is() -> Result<()> {
     let mut scene = Scene::start(&["spare"])?;
@@ -74,48 +123,9 @@ fn a_commit_that_is_not_signed_is_never_deployed_and_said_and_a_signed_one_is() 
     scene.wait_for_two_looks("spare")?;
     assert_eq!(running(scene.host())?, good);
 
-    let short = &unsigned[..12];
-    let log = scene.daemon.log();
-    let said = log
-        .lines()
-        .any(|line| line.contains("WARN") && line.contains(short) && line.contains("not signed"));
-    assert!(said, "the log does not name {short}:\n{log}");
-    let told = history(&scene.daemon, "spare", "branch")?;
-    let detail = told[0]["detail"].to_string();
-    assert!(
-        detail.contains(short) && detail.contains("not signed"),
-        "{told:#?}"
-    );
-
-    // Neither a pin nor force lifts the rule.
-    for arguments in [
-        &["--host", "spare", "--revision", &unsigned][..],
-        &["--host", "spare", "--revision", &unsigned, "--force"],
-        &[
-            "--host",
-            "spare",
-            "--branch",
-            "main",
-            "--action",
-            "dry-activate",
-        ],
-        &["--host", "spare", "--revision", &first],
-    ] {
-        let asked = scene.daemon.cli(arguments)?;
-        let said = String::from_utf8_lossy(&asked.stderr).into_owned();
-        assert_eq!(asked.status.code(), Some(6), "{arguments:?}: {said}");
-        assert!(said.contains("not signed"), "{arguments:?}: {said}");
-    }
-    scene.daemon.cli(&["--host", "spare", "--force"])?;
+    assert_distrust_is_told(&scene, &unsigned)?;
+    assert_nothing_lifts_the_rule(&scene, &first, &unsigned)?;
     assert_eq!(running(scene.host())?, good);
-    assert!(status_of(&scene.daemon, "spare")?["pinned_by"].is_null());
-    assert_eq!(
-        scene
-            .daemon
-            .metrics()?
-            .value("reconcile_host_drifted", &[("host", "spare")]),
-        Some(0.0)
-    );
 
     // One who may signs on top of it: that vouches for the whole.
     scene

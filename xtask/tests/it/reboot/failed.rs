@@ -52,14 +52,13 @@ fn a_host_that_does_not_come_back_is_said_with_its_boot_entry_and_not_rebooted_w
     }
     let systems = names.map(|name| (name, another_kernel("2")));
     let revision = scene.repository.deploy("main", "Kernel", &systems)?;
-    let gone = |status: &serde_json::Value| status["reboot"]["failure"].is_object();
+    let is_gone = |name: &str| -> Result<bool> {
+        Ok(status_of(&scene.daemon, name)?["reboot"]["failure"].is_object())
+    };
     scene.wait_for_status("spare", "a reboot that failed", |_| {
-        names
-            .iter()
-            .any(|name| status_of(&scene.daemon, name).is_ok_and(|one| gone(&one)))
+        names.iter().any(|name| is_gone(name).unwrap_or(false))
     })?;
-    let is_spare = gone(&status_of(&scene.daemon, "spare")?);
-    let (lost, kept, first) = if is_spare {
+    let (lost, kept, first) = if is_gone("spare")? {
         (spare, other, &firsts[0])
     } else {
         (other, spare, &firsts[1])

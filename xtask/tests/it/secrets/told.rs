@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use xtask::flake::{Exit, Source, System};
-use xtask::forge::Hook;
+use xtask::forge::{Hook, Repository};
 use xtask::http::{Address, request};
 
 use super::token_forge::{TokenForge, basic};
@@ -48,55 +48,100 @@ fn files_that_tell(folder: &Path, needles: &Needles, told: &mut Vec<String>) -> 
     Ok(())
 }
 
-#[test]
-fn no_secret_is_told_by_pushes_that_succeed_and_fail_in_every_way() -> Result<()> {
-    let mut scene = Scene::prepare(&["cyt-pi", "uConsole"])?;
-    let (secret, token, wrong) = (random()?, random()?, random()?);
-    let (right_words, wrong_words) = (basic("reconcile", &token)?, basic("reconcile", &wrong)?);
-    let mut needles: Needles = vec![
-        ("the webhook's secret", secret.clone()),
-        ("the token", token.clone()),
-        ("the login", right_words.replace("Basic ", "")),
-        ("the wrong token", wrong.clone()),
-        ("the wrong login", wrong_words.replace("Basic ", "")),
-    ];
-    for key in [scene.forge.deploy_key(), &scene.identity()] {
-        needles.extend(key_lines(key)?.into_iter().map(|line| ("a key", line)));
+/// What nobody is to be told.
+struct Secrets {
+    /// The webhook's.
+    webhook: String,
+    token: String,
+    wrong_token: String,
+}
+
+impl Secrets {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            webhook: random()?,
+            token: random()?,
+            wrong_token: random()?,
+        })
     }
 
-    // One host's repository is reached by key, the other's by token.
-    let private = scene.forge.create(PRIVATE)?;
-    private.deploy("main", "First", &[("uConsole", System::new("1"))])?;
-    let repositories = private.bare().ancestors().nth(2).context("no folder")?;
-    let forge = TokenForge::start(repositories, &right_words)?;
-    let token_file = scene.daemon.directory().join("token");
-    fs::write(&token_file, format!("{token}\n"))?;
-    let config = &mut scene.daemon.config;
-    fs::write(&config.secret_files[0], format!("{secret}\n"))?;
-    // `notify` would tell of each line of the log that it itself makes longer.
-    config.log_level = "trace,notify=info,mio=info".to_owned();
-    *config.repository(PRIVATE) = format!(
-        "url = \"{}\"\ntoken_file = \"{}\"",
-        forge.url(PRIVATE),
-        token_file.display()
-    );
-    *config.host("cyt-pi") += &format!("\nrepository = \"{REPOSITORY}\"");
-    *config.host("uConsole") += &format!("\nrepository = \"{PRIVATE}\"");
-    let hook = format!("http://{}/hook", config.webhook);
-    private.add_hook(Hook::new(&hook, &secret))?;
+    /// The login with a token, as HTTP's Basic has it.
+    fn login(token: &str) -> Result<String> {
+        basic("reconcile", token)
+    }
+
+    fn needles(&self, scene: &Scene) -> Result<Needles> {
+        let login = |token| Ok::<_, anyhow::Error>(Self::login(token)?.replace("Basic ", ""));
+        let mut needles: Needles = vec![
+            ("the webhook's secret", self.webhook.clone()),
+            ("the token", self.token.clone()),
+            ("the login", login(&self.token)?),
+            ("the wrong token", self.wrong_token.clone()),
+            ("the wrong login", login(&self.wrong_token)?),
+        ];
+        for key in [scene.forge.deploy_key(), &scene.identity()] {
+            needles.extend(key_lines(key)?.into_iter().map(|line| ("a key", line)));
+        }
+        Ok(needles)
+    }
+}
+
+/// A second repository, which is reached by token.
+struct ByToken {
+    repository: Repository,
+    forge: TokenForge,
+    token_file: PathBuf,
+}
+
+impl ByToken {
+    /// Has uConsole's systems come from there, and cyt-pi's from the scene's own repository, which is reached by key.
+    fn prepare(scene: &mut Scene, secrets: &Secrets) -> Result<Self> {
+        let repository = scene.forge.create(PRIVATE)?;
+        repository.deploy("main", "First", &[("uConsole", System::new("1"))])?;
+        let repositories = repository.bare().ancestors().nth(2).context("no folder")?;
+        let forge = TokenForge::start(repositories, &Secrets::login(&secrets.token)?)?;
+        let token_file = scene.daemon.directory().join("token");
+        fs::write(&token_file, format!("{}\n", secrets.token))?;
+        let config = &mut scene.daemon.config;
+        *config.repository(PRIVATE) = format!(
+            "url = \"{}\"\ntoken_file = \"{}\"",
+            forge.url(PRIVATE),
+            token_file.display()
+        );
+        *config.host("cyt-pi") += &format!("\nrepository = \"{REPOSITORY}\"");
+        *config.host("uConsole") += &format!("\nrepository = \"{PRIVATE}\"");
+        Ok(Self {
+            repository,
+            forge,
+            token_file,
+        })
+    }
+}
+
+/// Where the daemon hears deliveries.
+fn hook(scene: &Scene) -> String {
+    format!("http://{}/hook", scene.daemon.config.webhook)
+}
+
+/// Gives both repositories' hooks the secret, and the scene's another one that has a wrong one.
+fn share_secret(scene: &mut Scene, private: &Repository, secrets: &Secrets) -> Result<()> {
+    let (hook, secret) = (hook(scene), &secrets.webhook);
+    fs::write(&scene.daemon.config.secret_files[0], format!("{secret}\n"))?;
+    private.add_hook(Hook::new(&hook, secret))?;
     scene.repository.edit(|forge| {
-        forge.hooks[0].secret.clone_from(&secret);
+        forge.hooks[0].secret.clone_from(secret);
         // Somebody has put the secret where it does not belong.
         let authorization = Some(format!("Bearer {secret}"));
-        let wrong = Hook::new(&hook, &wrong);
+        let wrong = Hook::new(&hook, &secrets.wrong_token);
         forge.hooks.push(Hook {
             authorization,
             ..wrong
         });
-    })?;
+    })
+}
 
-    let watcher = Watcher::start(needles.clone());
-    scene.daemon.start()?;
+/// Pushes systems that are good and bad in every way, and waits until each host is done with its own.
+fn push_in_every_way(scene: &Scene, private: &Repository) -> Result<()> {
     let (by_key, by_token) = (&scene.hosts[0], &scene.hosts[1]);
     for system in [
         never_built("told")?,
@@ -118,7 +163,7 @@ fn no_secret_is_told_by_pushes_that_succeed_and_fail_in_every_way() -> Result<()
             .repository
             .deploy("main", "Another", &[("cyt-pi", system.clone())])?;
         private.deploy("main", "Another", &[("uConsole", system)])?;
-        for (host, repository) in [(by_key, &scene.repository), (by_token, &private)] {
+        for (host, repository) in [(by_key, &scene.repository), (by_token, private)] {
             let revision = repository.tip("main")?;
             scene.wait_for_status(&host.name, "the status of the host", |status| {
                 status["desired_revision"] == revision
@@ -132,25 +177,38 @@ fn no_secret_is_told_by_pushes_that_succeed_and_fail_in_every_way() -> Result<()
         let expected = if delivery.hook == 1 { 403 } else { 202 };
         assert_eq!(delivery.status, Some(expected), "{delivery:?}");
     }
-    assert!(forge.asked_with(&right_words) > 0);
+    Ok(())
+}
+
+/// Has the daemon ask forges that refuse it.
+fn be_refused(
+    scene: &mut Scene,
+    private: &ByToken,
+    secrets: &Secrets,
+    needles: &Needles,
+) -> Result<()> {
+    let wrong = &secrets.wrong_token;
     // A token that is refused by a server that repeats it, and one that is no token.
     for token in [wrong.clone(), format!("{wrong}\n{wrong}")] {
-        fs::write(&token_file, token)?;
+        fs::write(&private.token_file, token)?;
         let answer = scene
             .daemon
             .cli(&["--host", "uConsole", "--branch", "main"])?;
         assert!(!answer.status.success());
-        tell_nothing(&[answer.stdout, answer.stderr], &needles);
+        tell_nothing(&[answer.stdout, answer.stderr], needles);
     }
-    assert!(forge.asked_with(&wrong_words) > 0);
+    assert!(private.forge.asked_with(&Secrets::login(wrong)?) > 0);
     scene.forge.stop_ssh()?;
     let answer = scene
         .daemon
         .cli(&["--host", "cyt-pi", "--branch", "main"])?;
     assert_eq!(answer.status.code(), Some(1));
-    tell_nothing(&[answer.stdout, answer.stderr], &needles);
+    tell_nothing(&[answer.stdout, answer.stderr], needles);
+    Ok(())
+}
 
-    // What anybody can ask.
+/// Asks what anybody can ask.
+fn ask_everything(scene: &Scene, secrets: &Secrets, needles: &Needles) -> Result<()> {
     for arguments in [
         &["status", "--json"][..],
         &["status"],
@@ -160,22 +218,47 @@ fn no_secret_is_told_by_pushes_that_succeed_and_fail_in_every_way() -> Result<()
         &["check"],
     ] {
         let answer = scene.daemon.cli(arguments)?;
-        tell_nothing(&[answer.stdout, answer.stderr], &needles);
+        tell_nothing(&[answer.stdout, answer.stderr], needles);
     }
     for page in ["/metrics", "/healthz", "/readyz", "/", "/hook", "/../token"] {
-        tell_nothing(&[scene.daemon.get(page)?.body.into_bytes()], &needles);
+        tell_nothing(&[scene.daemon.get(page)?.body.into_bytes()], needles);
     }
     let headers = [
         ("Host", "hook"),
         ("Content-Type", "application/json"),
         ("Content-Length", "2"),
         ("X-Gitea-Event", "push"),
-        ("X-Gitea-Signature", secret.as_str()),
+        ("X-Gitea-Signature", secrets.webhook.as_str()),
     ];
     let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let answer = request("POST", &Address::parse(&hook)?, &headers, b"{}", SOON)?;
+    let answer = request(
+        "POST",
+        &Address::parse(&hook(scene))?,
+        &headers,
+        b"{}",
+        SOON,
+    )?;
     assert_eq!(answer.status, 403);
-    tell_nothing(&[format!("{answer:?}").into_bytes()], &needles);
+    tell_nothing(&[format!("{answer:?}").into_bytes()], needles);
+    Ok(())
+}
+
+#[test]
+fn no_secret_is_told_by_pushes_that_succeed_and_fail_in_every_way() -> Result<()> {
+    let mut scene = Scene::prepare(&["cyt-pi", "uConsole"])?;
+    let secrets = Secrets::new()?;
+    let needles = secrets.needles(&scene)?;
+    let private = ByToken::prepare(&mut scene, &secrets)?;
+    share_secret(&mut scene, &private.repository, &secrets)?;
+    // `notify` would tell of each line of the log that it itself makes longer.
+    scene.daemon.config.log_level = "trace,notify=info,mio=info".to_owned();
+
+    let watcher = Watcher::start(needles.clone());
+    scene.daemon.start()?;
+    push_in_every_way(&scene, &private.repository)?;
+    assert!(private.forge.asked_with(&Secrets::login(&secrets.token)?) > 0);
+    be_refused(&mut scene, &private, &secrets, &needles)?;
+    ask_everything(&scene, &secrets, &needles)?;
 
     scene.daemon.stop()?;
     let (told, looks) = watcher.end()?;

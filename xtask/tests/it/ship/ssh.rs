@@ -126,6 +126,33 @@ impl Drop for Guided<'_> {
     }
 }
 
+/// Tries what the guide does not allow to the user that it makes.
+fn assert_nothing_else_is_allowed(ssh_config: &Path) -> Result<()> {
+    let ssh = |arguments: &[&str]| {
+        finish(
+            Command::new("ssh")
+                .arg("-F")
+                .arg(ssh_config)
+                .args(arguments),
+        )
+    };
+    assert!(ssh(&["guided", "true"])?.status.success());
+    for refused in [
+        "sudo -n id",
+        "sudo -n nix-store --version",
+        "sudo -n -u ai-worker /bin/sh -c true",
+    ] {
+        assert!(!ssh(&["guided", refused])?.status.success(), "{refused}");
+    }
+    let terminal = ssh(&["-tt", "guided", "true"])?;
+    let said = String::from_utf8_lossy(&terminal.stderr).into_owned();
+    assert!(said.contains("PTY allocation request failed"), "{said}");
+    let onwards = ssh(&["-W", "localhost:2424", "guided"])?;
+    let said = String::from_utf8_lossy(&onwards.stderr).into_owned();
+    assert!(said.contains("prohibited"), "{said}");
+    Ok(())
+}
+
 #[test]
 #[ignore = "long"]
 fn a_host_that_allows_what_the_guide_says_is_deployed_and_nothing_else_is_allowed() -> Result<()> {
@@ -172,27 +199,5 @@ fn a_host_that_allows_what_the_guide_says_is_deployed_and_nothing_else_is_allowe
     let rolled = daemon.cli(&["rollback", "--host", "lazyworkhorse"])?;
     assert!(rolled.status.success(), "{rolled:?}");
 
-    let ssh = |arguments: &[&str]| {
-        finish(
-            Command::new("ssh")
-                .arg("-F")
-                .arg(&ssh_config)
-                .args(arguments),
-        )
-    };
-    assert!(ssh(&["guided", "true"])?.status.success());
-    for refused in [
-        "sudo -n id",
-        "sudo -n nix-store --version",
-        "sudo -n -u ai-worker /bin/sh -c true",
-    ] {
-        assert!(!ssh(&["guided", refused])?.status.success(), "{refused}");
-    }
-    let terminal = ssh(&["-tt", "guided", "true"])?;
-    let said = String::from_utf8_lossy(&terminal.stderr).into_owned();
-    assert!(said.contains("PTY allocation request failed"), "{said}");
-    let onwards = ssh(&["-W", "localhost:2424", "guided"])?;
-    let said = String::from_utf8_lossy(&onwards.stderr).into_owned();
-    assert!(said.contains("prohibited"), "{said}");
-    Ok(())
+    assert_nothing_else_is_allowed(&ssh_config)
 }
