@@ -7,6 +7,7 @@ pub mod demo;
 pub mod dist;
 pub mod hosts;
 pub mod imports;
+pub mod lengths;
 pub mod simulate;
 pub mod star;
 pub mod test;

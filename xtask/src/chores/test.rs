@@ -13,7 +13,7 @@ use count::Count;
 
 use super::cargo::cargo;
 use super::simulate::{self, Simulation};
-use super::{imports, star};
+use super::{imports, lengths, star};
 use crate::bootstrap;
 use crate::claim::record_process;
 use crate::fleet::{FLEET_VARIABLE, Fleet, HOSTS};
@@ -82,6 +82,8 @@ fn look(workspace: &Path) -> Result<()> {
     star::check(workspace)?;
     println!("== floors and circles");
     imports::check(workspace)?;
+    println!("== lengths of files");
+    lengths::check(workspace)?;
     if finish(&mut cargo(workspace, &["deny", "--version"]))?
         .status
         .success()
