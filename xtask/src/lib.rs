@@ -38,7 +38,7 @@
 //! - [`forge`]: repositories, webhooks, deliveries that are sent, lost, repeated; git over SSH with a deploy key.
 //! - [`daemon`]: `reconcile serve`, its config, metrics, log and command line.
 //! - [`emulation`]: hosts of another architecture. [`engine`]: a Docker engine, for the image.
-//! - [`proxy`]: distance. [`wait`]: waiting for conditions. [`claim`]: why nothing is left behind.
+//! - [`git`]: git as a test's person runs it. [`proxy`]: distance. [`wait`]: waiting for conditions. [`claim`]: why nothing is left behind.
 //! - [`cache`]: what takes long to make. [`tools`]: programs that Debian does not have. [`bootstrap`], [`workspace`],
 //!   [`chores`]: what `cargo xtask` does.
 //!
@@ -60,6 +60,7 @@ pub mod engine;
 pub mod flake;
 pub mod fleet;
 pub mod forge;
+pub mod git;
 pub mod http;
 mod mounts;
 mod namespace;

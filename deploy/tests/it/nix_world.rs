@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use deploy::{
     Attribute, BuildOn, BuildRequest, Evaluated, FlakeSource, InputAccess, Nix, NixSettings,
 };
+use xtask::git::Git;
 
 /// How long anything that must happen may take before the test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -91,25 +91,7 @@ impl World {
 
 /// Runs git as somebody, and gives what it prints.
 pub fn git(folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .current_dir(folder)
-        .args([
-            "-c",
-            "user.name=test",
-            "-c",
-            "user.email=test@localhost",
-            "-c",
-            "commit.gpgsign=false",
-        ])
-        .args(arguments)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "git {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    Git::new(folder).run(arguments).unwrap()
 }
 
 /// A flake whose hosts are given as Nix code for their toplevels.

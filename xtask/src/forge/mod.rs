@@ -1,7 +1,7 @@
 //! A forge: real bare repositories that send deliveries as Gitea 1.26 does, and serve git over SSH to a deploy key.
 
+mod commit;
 mod delivery;
-mod git;
 mod hook;
 mod payload;
 mod receive;
@@ -12,8 +12,8 @@ use std::path::Path;
 
 use anyhow::Result;
 
+pub use commit::ZEROS;
 pub use delivery::Delivery;
-pub use git::ZEROS;
 pub use hook::{ContentType, Delivering, Event, Hook, Settings};
 pub use payload::{Change, Test};
 pub use receive::{CHORE as RECEIVE_CHORE, receive};

@@ -5,8 +5,9 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::git::{Commit, Git, Person, Verification, ZEROS};
+use super::commit::{Commit, Person, Verification, ZEROS};
 use super::hook::{Event, Settings};
+use crate::git::Git;
 
 const REPOSITORY: &str = include_str!("../../testbed/gitea/repository.json");
 const USER: &str = include_str!("../../testbed/gitea/user.json");

@@ -6,9 +6,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::delivery::{Delivery, deliver};
-use super::git::Git;
 use super::hook::{Event, Settings};
 use super::payload::{self, Change};
+use crate::git::Git;
 
 /// The chore that a repository's `hooks/post-receive` runs; not for people.
 pub const CHORE: &str = "forge-receive";

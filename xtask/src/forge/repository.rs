@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use super::delivery::{self, Delivery};
-use super::git::Git;
 use super::hook::{Delivering, Hook, Settings};
 use super::payload::{self, Test};
 use super::receive;
 use crate::flake::{self, System};
+use crate::git::Git;
 
 /// Where a post-receive writes what went wrong; git itself does not mind how it ends.
 pub(super) const HOOK_ERRORS: &str = "testbed-errors";

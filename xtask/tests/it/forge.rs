@@ -4,10 +4,10 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::Result;
 use xtask::forge::{Delivering, Delivery, Event, Forge, Hook, Repository, Test};
+use xtask::git::Git;
 use xtask::process::finish;
 
 /// The bodies that hooks were told, without a receiver: deliveries are lost but logged.
@@ -264,11 +264,8 @@ fn a_deploy_key_may_fetch_and_nothing_else() -> Result<()> {
         forge.known_hosts().display()
     );
     let git = |arguments: &[&str]| {
-        finish(
-            Command::new("git")
-                .env("GIT_SSH_COMMAND", &ssh)
-                .args(arguments),
-        )
+        let mut command = Git::new(repository.work()).command(arguments);
+        finish(command.env("GIT_SSH_COMMAND", &ssh))
     };
     let listed = git(&["ls-remote", &repository.ssh_url()?])?;
     assert!(
@@ -280,14 +277,7 @@ fn a_deploy_key_may_fetch_and_nothing_else() -> Result<()> {
         String::from_utf8_lossy(&missing.stderr).contains("Cannot find repository"),
         "{missing:?}"
     );
-    let work = repository.work().display().to_string();
-    let pushed = git(&[
-        "-C",
-        &work,
-        "push",
-        &repository.ssh_url()?,
-        "HEAD:refs/heads/other",
-    ])?;
+    let pushed = git(&["push", &repository.ssh_url()?, "HEAD:refs/heads/other"])?;
     assert!(
         String::from_utf8_lossy(&pushed.stderr).contains("not authorized to write"),
         "{pushed:?}"

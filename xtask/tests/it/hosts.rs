@@ -1,46 +1,71 @@
 //! The hosts of the test bed behave as the product's tests take for granted.
 
-use std::process::Command;
+use std::process::{Command, Output};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use xtask::flake::{Cut, Exit, Hang, Lock, Marker, System};
-use xtask::fleet::{Fleet, Host, count_begun};
+use xtask::fleet::{Fleet, Host, Lease, count_begun};
 use xtask::forge::{Forge, Repository};
 use xtask::process::{finish, run};
 
-/// A repository with systems for a host, and what they build to.
+/// A host, and a repository with systems for it; dropped in this order.
 struct Bench {
-    _forge: Forge,
     repository: Repository,
+    _forge: Forge,
+    host: Lease,
+    _fleet: Arc<Fleet>,
+}
+
+/// A host as it was made, and an empty repository.
+fn bench(name: &str) -> Result<Bench> {
+    let fleet = Fleet::obtain()?;
+    let host = fleet.host(name)?.lease()?;
+    let forge = Forge::start()?;
+    Ok(Bench {
+        repository: forge.create("infra-team/infra")?,
+        _forge: forge,
+        host,
+        _fleet: fleet,
+    })
 }
 
 impl Bench {
-    fn new() -> Result<Self> {
-        let forge = Forge::start()?;
-        let repository = forge.create("infra-team/infra")?;
-        Ok(Self {
-            _forge: forge,
-            repository,
-        })
+    /// Builds a system.
+    fn build(&self, system: System) -> Result<String> {
+        let name = &self.host.name;
+        self.repository.write_systems(&[(name, system)])?;
+        let revision = self.repository.commit("A system")?;
+        self.repository.toplevel(name, &revision)
     }
 
-    /// Builds a system and copies it to a host, by hand.
-    fn put(&self, host: &Host, system: System) -> Result<String> {
-        self.repository.write_systems(&[(&host.name, system)])?;
-        let revision = self.repository.commit("A system")?;
-        let toplevel = self.repository.toplevel(&host.name, &revision)?;
-        let ssh = format!("-F {}", host.ssh_config.display());
-        let store = format!("ssh://{}", host.root_alias);
-        run(Command::new("nix").env("NIX_SSHOPTS", ssh).args([
-            "copy",
-            "--no-check-sigs",
-            "--to",
-            &store,
-            &toplevel,
-        ]))?;
+    /// Copies a toplevel to a host by hand, over a login by this alias.
+    fn copy(&self, toplevel: &str, alias: &str) -> Command {
+        let ssh = format!("-F {}", self.host.ssh_config.display());
+        let store = format!("ssh://{alias}");
+        let mut copy = Command::new("nix");
+        copy.env("NIX_SSHOPTS", ssh)
+            .args(["copy", "--no-check-sigs", "--to", &store, toplevel]);
+        copy
+    }
+
+    /// Builds a system and copies it to the host.
+    fn put(&self, system: System) -> Result<String> {
+        let toplevel = self.build(system)?;
+        run(&mut self.copy(&toplevel, &self.host.root_alias))?;
         Ok(toplevel)
     }
+}
+
+/// Logs in as root, and waits for an answer no longer than a second.
+fn log_in_at_once(host: &Host) -> Result<Output> {
+    finish(Command::new("ssh").arg("-F").arg(&host.ssh_config).args([
+        "-o",
+        "ConnectTimeout=1",
+        &host.root_alias,
+        "true",
+    ]))
 }
 
 /// Runs a toplevel's `switch-to-configuration`, which is to end with this code.
@@ -97,23 +122,9 @@ fn a_host_has_control_groups_of_its_own_and_so_units_that_no_other_host_removes(
 
 #[test]
 fn an_untrusted_user_cannot_copy_unsigned_paths_to_the_host_that_wants_signatures() -> Result<()> {
-    let fleet = Fleet::obtain()?;
-    let hosts = fleet.lease(&["lazyworkhorse"])?;
-    let bench = Bench::new()?;
-    bench
-        .repository
-        .write_systems(&[("lazyworkhorse", System::new("unsigned"))])?;
-    let revision = bench.repository.commit("A system")?;
-    let toplevel = bench.repository.toplevel("lazyworkhorse", &revision)?;
-    let ssh = format!("-F {}", hosts[0].ssh_config.display());
-    let mut copy = Command::new("nix");
-    copy.env("NIX_SSHOPTS", ssh).args([
-        "copy",
-        "--no-check-sigs",
-        "--to",
-        "ssh://lazyworkhorse",
-        &toplevel,
-    ]);
+    let bench = bench("lazyworkhorse")?;
+    let toplevel = bench.build(System::new("unsigned"))?;
+    let mut copy = bench.copy(&toplevel, &bench.host.worker_alias);
     assert!(!finish(&mut copy)?.status.success());
     Ok(())
 }
@@ -121,10 +132,9 @@ fn an_untrusted_user_cannot_copy_unsigned_paths_to_the_host_that_wants_signature
 #[test]
 fn a_switch_moves_the_system_its_unit_and_the_boot_default_and_a_power_cut_keeps_them() -> Result<()>
 {
-    let fleet = Fleet::obtain()?;
-    let hosts = fleet.lease(&["spare"])?;
-    let (host, bench) = (&hosts[0], Bench::new()?);
-    let tested = bench.put(host, System::new("tested"))?;
+    let bench = bench("spare")?;
+    let host = &bench.host;
+    let tested = bench.put(System::new("tested"))?;
     activate(host, &tested, "test", 0)?;
     assert_eq!(
         (host.running_toplevel()?, host.marker()?),
@@ -184,9 +194,8 @@ fn a_reset_restores_users_what_they_may_and_programs_of_systems() -> Result<()> 
 
 #[test]
 fn exit_codes_come_with_what_they_mean_for_the_host() -> Result<()> {
-    let fleet = Fleet::obtain()?;
-    let hosts = fleet.lease(&["uConsole"])?;
-    let (host, bench) = (&hosts[0], Bench::new()?);
+    let bench = bench("uConsole")?;
+    let host = &bench.host;
     let base = host.base_toplevel.clone();
     for (exit, code, moves) in [
         (Exit::ChecksRefuse, 1, false),
@@ -196,13 +205,10 @@ fn exit_codes_come_with_what_they_mean_for_the_host() -> Result<()> {
         (Exit::Panics, 101, true),
     ] {
         host.reset()?;
-        let toplevel = bench.put(
-            host,
-            System {
-                exit,
-                ..System::new(&format!("exit-{code}"))
-            },
-        )?;
+        let toplevel = bench.put(System {
+            exit,
+            ..System::new(&format!("exit-{code}"))
+        })?;
         activate(host, &toplevel, "test", code)?;
         assert_eq!(
             host.running_toplevel()?,
@@ -216,7 +222,7 @@ fn exit_codes_come_with_what_they_mean_for_the_host() -> Result<()> {
         "testbed-marker.service"
     );
     assert_eq!(host.marker()?, None, "{:#?}", host.activations()?);
-    let good = bench.put(host, System::new("good"))?;
+    let good = bench.put(System::new("good"))?;
     activate(host, &good, "test", 0)?;
     assert_eq!(host.marker()?.as_deref(), Some("good"));
     Ok(())
@@ -224,45 +230,32 @@ fn exit_codes_come_with_what_they_mean_for_the_host() -> Result<()> {
 
 #[test]
 fn failed_units_inhibitors_and_a_new_init_interface_are_noticed_by_themselves() -> Result<()> {
-    let fleet = Fleet::obtain()?;
-    let hosts = fleet.lease(&["uConsole"])?;
-    let (host, bench) = (&hosts[0], Bench::new()?);
-    let failing = bench.put(
-        host,
-        System {
-            marker: Marker::Fails,
-            ..System::new("failing")
-        },
-    )?;
+    let bench = bench("uConsole")?;
+    let host = &bench.host;
+    let failing = bench.put(System {
+        marker: Marker::Fails,
+        ..System::new("failing")
+    })?;
     activate(host, &failing, "test", 4)?;
     assert!(
         host.console("systemctl --failed --no-legend")?
             .contains("testbed-marker")
     );
-    let one = bench.put(
-        host,
-        System {
-            inhibitors: "{\"dbus\":\"one\"}".to_owned(),
-            ..System::new("one")
-        },
-    )?;
-    let two = bench.put(
-        host,
-        System {
-            inhibitors: "{\"dbus\":\"two\"}".to_owned(),
-            ..System::new("two")
-        },
-    )?;
+    let one = bench.put(System {
+        inhibitors: "{\"dbus\":\"one\"}".to_owned(),
+        ..System::new("one")
+    })?;
+    let two = bench.put(System {
+        inhibitors: "{\"dbus\":\"two\"}".to_owned(),
+        ..System::new("two")
+    })?;
     activate(host, &one, "test", 0)?;
     activate(host, &two, "test", 1)?;
     activate(host, &two, "boot", 0)?;
-    let other = bench.put(
-        host,
-        System {
-            init_interface: "systemd 300".to_owned(),
-            ..System::new("other")
-        },
-    )?;
+    let other = bench.put(System {
+        init_interface: "systemd 300".to_owned(),
+        ..System::new("other")
+    })?;
     activate(host, &other, "test", 100)?;
     assert_eq!(host.running_toplevel()?, one);
     Ok(())
@@ -270,17 +263,13 @@ fn failed_units_inhibitors_and_a_new_init_interface_are_noticed_by_themselves() 
 
 #[test]
 fn one_kind_of_activation_waits_for_the_lock_and_the_other_exits_11() -> Result<()> {
-    let fleet = Fleet::obtain()?;
-    let hosts = fleet.lease(&["spare"])?;
-    let (host, bench) = (&hosts[0], Bench::new()?);
-    let waiting = bench.put(host, System::new("waiting"))?;
-    let failing = bench.put(
-        host,
-        System {
-            lock: Lock::Fail,
-            ..System::new("failing")
-        },
-    )?;
+    let bench = bench("spare")?;
+    let host = &bench.host;
+    let waiting = bench.put(System::new("waiting"))?;
+    let failing = bench.put(System {
+        lock: Lock::Fail,
+        ..System::new("failing")
+    })?;
     host.console("mkdir -p /run/nixos; systemd-run --quiet /usr/bin/flock /run/nixos/switch-to-configuration.lock /usr/bin/sleep 2")?;
     host.console(
         "until ! flock -n /run/nixos/switch-to-configuration.lock true; do sleep 0.05; done",
@@ -294,24 +283,15 @@ fn one_kind_of_activation_waits_for_the_lock_and_the_other_exits_11() -> Result<
 
 #[test]
 fn whatever_a_bad_system_cuts_is_noticed_outside_and_put_right_by_a_good_one() -> Result<()> {
-    let fleet = Fleet::obtain()?;
-    let hosts = fleet.lease(&["uConsole"])?;
-    let (host, bench) = (&hosts[0], Bench::new()?);
+    let bench = bench("uConsole")?;
+    let host = &bench.host;
     for cut in [Cut::Link, Cut::Address, Cut::Firewall, Cut::Sshd, Cut::Keys] {
-        let bad = bench.put(
-            host,
-            System {
-                cut: Some(cut),
-                ..System::new(&format!("{cut:?}"))
-            },
-        )?;
+        let bad = bench.put(System {
+            cut: Some(cut),
+            ..System::new(&format!("{cut:?}"))
+        })?;
         activate(host, &bad, "test", 0)?;
-        let login = finish(Command::new("ssh").arg("-F").arg(&host.ssh_config).args([
-            "-o",
-            "ConnectTimeout=1",
-            &host.root_alias,
-            "true",
-        ]))?;
+        let login = log_in_at_once(host)?;
         assert!(!login.status.success(), "{cut:?} lets one in");
         let base = host.base_toplevel.clone();
         activate(host, &base, "test", 0)?;
@@ -322,16 +302,12 @@ fn whatever_a_bad_system_cuts_is_noticed_outside_and_put_right_by_a_good_one() -
 
 #[test]
 fn a_hung_activation_keeps_the_lock_and_a_reset_ends_it() -> Result<()> {
-    let fleet = Fleet::obtain()?;
-    let hosts = fleet.lease(&["spare"])?;
-    let (host, bench) = (&hosts[0], Bench::new()?);
-    let bad = bench.put(
-        host,
-        System {
-            hang: Some(Hang::Stop),
-            ..System::new("hung")
-        },
-    )?;
+    let bench = bench("spare")?;
+    let host = &bench.host;
+    let bad = bench.put(System {
+        hang: Some(Hang::Stop),
+        ..System::new("hung")
+    })?;
     host.console(&format!(
         "systemd-run --quiet --unit=reconcile-hung {bad}/bin/switch-to-configuration test"
     ))?;
@@ -363,12 +339,7 @@ fn an_unplugged_host_loses_packets_but_not_itself() -> Result<()> {
     let host = &hosts[0];
     host.cut_network()?;
     let start = Instant::now();
-    let login = finish(Command::new("ssh").arg("-F").arg(&host.ssh_config).args([
-        "-o",
-        "ConnectTimeout=1",
-        &host.root_alias,
-        "true",
-    ]))?;
+    let login = log_in_at_once(host)?;
     assert!(!login.status.success() && start.elapsed() >= Duration::from_millis(900));
     assert_eq!(host.console("cat /etc/hostname")?.trim(), "cyt-pi");
     host.restore_network()?;

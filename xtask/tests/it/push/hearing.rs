@@ -1,12 +1,11 @@
 //! Deliveries that never arrive, and one that is of no use.
 
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::Result;
 use xtask::daemon::Daemon;
 use xtask::forge::{Delivering, Forge};
-use xtask::process::run;
+use xtask::git::Git;
 
 use super::recorded::{Recording, trust_recordings};
 use crate::scene::{SOON, Scene, cause, looks, wait_for_log, wait_for_looks};
@@ -73,20 +72,14 @@ fn a_sha256_repository_is_refused_in_plain_words_and_its_deliveries_are_answered
 fn replace_by_sha256(bare: &Path) -> Result<()> {
     let work = bare.with_file_name("sha256");
     std::fs::create_dir(&work)?;
-    let git = |arguments: &[&str]| {
-        let who = ["-c", "user.name=ada", "-c", "user.email=ada@example.org"];
-        run(Command::new("git")
-            .current_dir(&work)
-            .args(who)
-            .args(arguments))
-    };
-    git(&[
+    let git = Git::new(&work);
+    git.run(&[
         "init",
         "--quiet",
         "--object-format=sha256",
         "--initial-branch=main",
     ])?;
-    git(&["commit", "--quiet", "--allow-empty", "--message", "First"])?;
+    git.run(&["commit", "--quiet", "--allow-empty", "--message", "First"])?;
     std::fs::remove_dir_all(bare)?;
     std::fs::rename(work.join(".git"), bare)?;
     Ok(())

@@ -1,25 +1,16 @@
-//! The real git, kept away from the settings of whoever runs it.
-
-use std::path::{Path, PathBuf};
-use std::process::Command;
+//! Commits, as payloads have them.
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::process::run;
+use crate::git::Git;
 
 /// "No ref", as git and Gitea write it.
 pub const ZEROS: &str = "0000000000000000000000000000000000000000";
 
-/// A folder in which git runs: a bare repository or a working tree.
-#[derive(Debug, Clone)]
-pub struct Git {
-    folder: PathBuf,
-}
-
 /// A commit as a payload has it.
 #[derive(Debug, Clone, Serialize)]
-pub struct Commit {
+pub(super) struct Commit {
     pub id: String,
     pub message: String,
     pub url: String,
@@ -34,7 +25,7 @@ pub struct Commit {
 
 /// Who wrote a commit, as a payload has it.
 #[derive(Debug, Clone, Serialize)]
-pub struct Person {
+pub(super) struct Person {
     pub name: String,
     pub email: String,
     pub username: String,
@@ -42,7 +33,7 @@ pub struct Person {
 
 /// What Gitea says of a commit's signature; only the API's test delivery has it.
 #[derive(Debug, Clone, Serialize)]
-pub struct Verification {
+pub(super) struct Verification {
     pub verified: bool,
     pub reason: String,
     pub signature: String,
@@ -51,44 +42,8 @@ pub struct Verification {
 }
 
 impl Git {
-    /// git in a folder.
-    pub fn new(folder: &Path) -> Self {
-        Self {
-            folder: folder.to_path_buf(),
-        }
-    }
-
-    /// Where.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// A git command with an identity of its own.
-    pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new("git");
-        command
-            .current_dir(&self.folder)
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("GIT_CONFIG_SYSTEM", "/dev/null")
-            .env("GIT_AUTHOR_NAME", "Ada Ops")
-            .env("GIT_AUTHOR_EMAIL", "ada@example.org")
-            .env("GIT_COMMITTER_NAME", "Ada Ops")
-            .env("GIT_COMMITTER_EMAIL", "ada@example.org")
-            // Set in a hook: it names the repository that was pushed to, and would win over the folder.
-            .env_remove("GIT_DIR")
-            .env_remove("GIT_QUARANTINE_PATH")
-            .args(arguments);
-        command
-    }
-
-    /// Runs git; gives its standard output without the last newline.
-    pub fn run(&self, arguments: &[&str]) -> Result<String> {
-        let text = run(&mut self.command(arguments))?;
-        Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
-    }
-
     /// A commit id for a name, or `None` when there is none.
-    pub fn commit_id(&self, name: &str) -> Option<String> {
+    pub(super) fn commit_id(&self, name: &str) -> Option<String> {
         self.run(&[
             "rev-parse",
             "--quiet",
@@ -99,7 +54,7 @@ impl Git {
     }
 
     /// Reads a commit with its files; `web` is the repository's page.
-    pub fn read_commit(&self, id: &str, web: &str) -> Result<Commit> {
+    pub(super) fn read_commit(&self, id: &str, web: &str) -> Result<Commit> {
         let text = self.run(&[
             "show",
             "--no-patch",
