@@ -21,21 +21,20 @@ mod usetree;
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use cargo_metadata::{MetadataCommand, Package};
+use cargo_metadata::Package;
 
 use cfg::Tests;
 use floors::Floors;
 use tree::Tree;
+
+use super::cargo::members;
 
 /// Checks every crate of a workspace: libraries, programs, and tests under `tests/`.
 ///
 /// # Errors
 /// Every circle and every arrow upwards, each with its place.
 pub fn check(workspace: &Path) -> Result<()> {
-    let metadata = MetadataCommand::new()
-        .manifest_path(workspace.join("Cargo.toml"))
-        .no_deps()
-        .exec()?;
+    let metadata = members(workspace)?;
     let floors = Floors::read(&metadata.workspace_metadata)?;
     let mut wrong: Vec<String> = floors
         .crates()

@@ -4,10 +4,9 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
-use cargo_metadata::MetadataCommand;
 use clap::Args;
 
-use super::cargo::cargo;
+use super::cargo::{cargo, members};
 use crate::workspace::root;
 
 /// The package that simulates; a program of its own, built as a release, or days would take minutes.
@@ -63,14 +62,8 @@ pub fn command(workspace: &Path, simulation: &Simulation) -> Command {
 /// # Errors
 /// When cargo cannot read the workspace.
 pub fn is_possible(workspace: &Path) -> Result<bool> {
-    let metadata = MetadataCommand::new()
-        .manifest_path(workspace.join("Cargo.toml"))
-        .no_deps()
-        .exec()?;
-    Ok(metadata
-        .packages
-        .iter()
-        .any(|package| package.name == PACKAGE))
+    let members = members(workspace)?.packages;
+    Ok(members.iter().any(|package| package.name == PACKAGE))
 }
 
 #[cfg(test)]

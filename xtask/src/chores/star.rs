@@ -92,6 +92,7 @@ fn bans(text: &str) -> Result<Vec<Ban>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cargo::members;
     use super::*;
     use crate::workspace::root;
 
@@ -102,11 +103,7 @@ mod tests {
 
     #[test]
     fn a_leaf_that_uses_what_is_not_its_own_is_named() -> Result<()> {
-        let workspace = root();
-        let metadata = MetadataCommand::new()
-            .manifest_path(workspace.join("Cargo.toml"))
-            .no_deps()
-            .exec()?;
+        let metadata = members(&root())?;
         let bans = bans("[bans]\ndeny = [{ name = \"warp\", wrappers = [\"reconciler\"] }]")?;
         let wrong: Vec<_> = metadata
             .packages
