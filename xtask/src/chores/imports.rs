@@ -58,11 +58,13 @@ pub fn check(workspace: &Path) -> Result<()> {
 fn wrong_in(workspace: &Path, package: &Package, floors: &Floors) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     for target in &package.targets {
-        let (tests, floors) = if target.is_test() {
-            (Tests::Built, None)
+        let tests = if target.is_test() {
+            Tests::Built
         } else {
-            (Tests::LeftOut, floors.of(&package.name))
+            Tests::LeftOut
         };
+        let is_product = target.is_lib() || target.is_bin();
+        let floors = floors.of(&package.name).filter(|_| is_product);
         let tree = Tree::read(workspace, target.src_path.as_std_path(), tests)?;
         wrong.extend(wrong_with(&tree, floors));
     }
