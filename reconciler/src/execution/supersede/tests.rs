@@ -1,11 +1,12 @@
 use std::future::{pending, ready};
+use std::sync::Arc;
 use std::time::Duration;
 
 use deploy::{Action, Outcome};
 use planning::model::order::{Order, Trigger};
 
 use super::*;
-use crate::testing::{Scene, host, scene};
+use crate::testing::{Scene, context, host, scene};
 
 const HOST: &str = "[hosts.cyt-pi]";
 const MINUTE: Duration = Duration::from_secs(60);
@@ -160,6 +161,35 @@ async fn work_that_is_done_is_done_whatever_has_changed_by_then() {
     // Whoever goes on asks before.
     let check = wanted.check(&goal).await.unwrap();
     assert_eq!(check, Err(Stop::Superseded));
+}
+
+/// On a store that waits for its turns, as the daemon's does.
+#[tokio::test]
+async fn work_that_reads_the_state_is_not_stopped_by_looking_whether_it_is_still_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    let context = context(folder.path(), HOST).await;
+    let wish = scene(HOST).await.stored().wish.unwrap();
+    context.store.set_wish(&wish).await.unwrap();
+    let one = Reconciliation::new(&context, &wish.host, None).unwrap();
+    let goal = planning::desired::from_branch(&one.config, Some(&wish)).unwrap();
+    let mut wanted = StillWanted::from_now_on(&one);
+    let others = tokio::spawn({
+        let context = Arc::clone(&context);
+        async move {
+            loop {
+                context.wishes_changed();
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    let work = async {
+        for _ in 0..300 {
+            context.store.host_record(&wish.host).await.unwrap();
+        }
+    };
+    let done = tokio::time::timeout(MINUTE, wanted.during(&goal, work));
+    assert_eq!(done.await.expect("it ends").unwrap(), Ok(()));
+    others.abort();
 }
 
 #[tokio::test(start_paused = true)]
