@@ -97,6 +97,8 @@ impl Hosts for SshHosts {
     }
 
     async fn clean_up(&self, way: &Way, id: &DeploymentId) -> Result<(), HostError> {
+        // One that was given up between the login and the acknowledgement.
+        self.logins.lock().remove(id);
         let connection = self.reach(way, Login::Warm).await?;
         Ok(deploy::clean_up(&connection, id).await?)
     }
