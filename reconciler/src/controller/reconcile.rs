@@ -49,11 +49,12 @@ impl Reconciliation {
         // Before what is wanted is read: what changes from here on is read, or noticed.
         let mut wanted = StillWanted::from_now_on(self);
         let mut stored = Stored::load(&self.context, &self.host).await?;
-        if let Some(waits) = self.finish_what_is_under_way(&mut stored).await? {
-            return Ok(waits);
-        }
+        // Before the end of what is under way: what that finds out is by the settings as they are.
         if self.context.registries.forgiven.take(&self.host) {
             stored.remembered.state.forgive();
+        }
+        if let Some(waits) = self.finish_what_is_under_way(&mut stored).await? {
+            return Ok(waits);
         }
         let (pin, wish) = (stored.pin.as_ref(), stored.wish.as_ref());
         let goal = match desired(&self.config, pin, wish, self.order.as_ref()) {
@@ -70,8 +71,12 @@ impl Reconciliation {
 
         let starving = &self.context.registries.starving;
         starving.ended(&self.host, report.outcome.as_ref());
-        report.outcome = report.outcome.or(meanwhile);
         report.branch_state = self.branch_state(&stored);
+        if report.outcome == Some(Outcome::Superseded) {
+            // What is wanted now is looked at first.
+            return Ok((report, Duration::ZERO));
+        }
+        report.outcome = report.outcome.or(meanwhile);
         self.reboot_when_due(&goal, &mut stored, &mut report, &mut wanted)
             .await?;
         self.collect_garbage_when_due(&goal, &mut stored, &report)
@@ -151,7 +156,6 @@ impl Reconciliation {
             }
         );
         match (&report.outcome, state.progress.next_attempt) {
-            (Some(Outcome::Superseded), _) => Duration::ZERO,
             (outcome, Some(due)) if outcome.is_some() || backs_off => until(due).min(interval),
             _ => interval,
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use deploy::{EvaluateError, Evaluated};
-use desired_state::{Distrust, StoreError};
+use desired_state::StoreError;
 use planning::decide::may_evaluate;
 use planning::model::goal::Goal;
 use planning::model::host_state::Progress;
@@ -20,8 +20,6 @@ use crate::execution::reconciliation::Reconciliation;
 pub struct Facts {
     /// What the host said.
     pub seen: Result<Seen, Unseen>,
-    /// Why the commit must not be deployed, if it must not. Nothing of it is run then, not even its evaluation.
-    pub distrust: Option<Distrust>,
     /// What the commit evaluates to.
     pub evaluation: Evaluation,
 }
@@ -51,6 +49,7 @@ impl Reconciliation {
     /// # Errors
     /// When the state cannot be read.
     pub async fn facts(&self, goal: &Goal, progress: &Progress) -> Result<Facts, StoreError> {
+        // Nothing of a commit that is not trusted is run, not even its evaluation.
         let distrust = self.repository.source.verify(&goal.target.revision).await;
         let is_trusted = distrust.is_none();
         let evaluation = async {
@@ -76,7 +75,6 @@ impl Reconciliation {
         Ok(Facts {
             seen,
             evaluation: evaluation?,
-            distrust,
         })
     }
 

@@ -188,12 +188,14 @@ impl Reconciliation {
         facts: &Facts,
     ) -> Result<Decision, StoreError> {
         let state = &stored.remembered.state;
+        // Once more: an evaluation takes minutes, and who may sign can have changed since.
+        let distrust = self.repository.source.verify(&goal.target.revision).await;
         let now = self.now();
         let openness = self.openness(now);
         let mut situation = Situation {
             action: goal.target.action,
             revision: &goal.target.revision,
-            distrust: facts.distrust.as_ref(),
+            distrust: distrust.as_ref(),
             wanted: state.progress.wanted.as_ref(),
             observed: match &facts.seen {
                 Ok(seen) => Ok(&seen.observation),

@@ -1,4 +1,4 @@
-use deploy::BuildError;
+use deploy::{ActivationVerdict, BuildError, RollbackReason};
 use planning::model::order::Trigger;
 use tokio::time::{Instant, timeout};
 
@@ -147,6 +147,23 @@ async fn a_host_whose_config_has_changed_begins_with_a_clean_slate_once() {
     let done = scene.reconcile().await;
     assert_eq!(done.report.outcome, Some(Outcome::Converged));
     assert!(!scene.context.registries.forgiven.take(&scene.host));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_config_forgives_nothing_that_was_under_way_and_could_not_stay() {
+    let scene = scene(HOST).await;
+    scene.change(|host| host.goes_silent = true);
+    scene.reconcile().await;
+    scene.change(|host| {
+        (host.is_away, host.goes_silent) = (false, false);
+        host.verdict = Some(ActivationVerdict::RolledBack {
+            reason: RollbackReason::NotAcknowledged,
+        });
+    });
+    scene.context.registries.forgiven.insert(&scene.host);
+    let done = scene.reconcile().await;
+    assert_eq!(done.report.decision.label(), "quarantined");
+    assert!(scene.state().quarantine.is_some());
 }
 
 #[tokio::test(start_paused = true)]

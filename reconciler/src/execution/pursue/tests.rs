@@ -204,3 +204,15 @@ async fn that_something_else_changed_a_host_is_told_also_where_undoing_it_for_on
     assert_eq!(done.report.outcome, Some(Outcome::Superseded));
     assert_eq!(scene.history("drift").len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_is_trusted_no_more_once_it_was_evaluated_is_not_deployed() {
+    let scene = scene(HOST).await;
+    scene.at("evaluate", |scene| {
+        let mut distrusted = scene.outside.source.distrusted.lock();
+        distrusted.insert(revision('a'));
+    });
+    let done = scene.reconcile().await;
+    assert_eq!(done.report.decision.label(), "untrusted");
+    assert!(scene.is_on('0'));
+}
