@@ -42,6 +42,8 @@ pub struct Plan {
     pub limits: [u64; 4],
     /// Whether branches that were rewound are followed.
     pub follows_forced_pushes: bool,
+    /// Whether the state on disk is read at every look at a host, which costs time of ours.
+    pub is_watched_closely: bool,
     /// Whether the garbage of stores is collected.
     pub is_tidy: bool,
     /// How often a turn of the store takes long, and how long at most.
@@ -103,6 +105,7 @@ impl Plan {
             backoff_max: whole_seconds(backoff_max),
             limits,
             follows_forced_pushes,
+            is_watched_closely: generator.chance(0.1),
             is_tidy: generator.chance(0.25),
             slow_turns: (SLOW_TURNS, SLOWEST_TURN),
             hosts: hosts.collect(),

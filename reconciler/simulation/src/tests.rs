@@ -3,6 +3,7 @@
 mod crashes;
 mod determinism;
 mod lies;
+mod overwriting;
 mod reboots;
 mod supersession;
 

@@ -1,15 +1,20 @@
 //! What has to hold whenever a host is looked at.
 
+use std::time::Duration;
+
 use desired_state::HostName;
-use planning::model::host_state::StoredState;
+use planning::model::host_state::{HostState, StoredState};
 
 use crate::world::World;
+
+/// After the clock was corrected, times are compared again once all of them are of the time since.
+const STEADY: Duration = Duration::from_secs(3600);
 
 /// Looks at what is known of a host, where there is a reason to.
 pub async fn at_a_look(world: &World, host: &HostName) {
     let has_reason = {
         let known = world.ledger.of(host);
-        known.last_seen.is_some() || !known.banned.is_empty()
+        world.plan.is_watched_closely || known.last_seen.is_some() || !known.banned.is_empty()
     };
     if !has_reason {
         return;
@@ -24,17 +29,15 @@ pub async fn at_a_look(world: &World, host: &HostName) {
 }
 
 /// What is recorded of a host is never overwritten with what was known of it before.
-fn does_not_grow_older(
-    world: &World,
-    host: &HostName,
-    state: &planning::model::host_state::HostState,
-) {
-    let before = world.ledger.of(host).last_seen.take();
-    let is_steady = world
-        .clock
-        .is_steady_for(std::time::Duration::from_secs(3600));
-    if is_steady
-        && let (Some(before), Some(now)) = (before, state.presence.last_seen)
+fn does_not_grow_older(world: &World, host: &HostName, state: &HostState) {
+    let now = state.presence.last_seen;
+    let is_watched = world.plan.is_watched_closely;
+    let before = std::mem::replace(
+        &mut world.ledger.of(host).last_seen,
+        now.filter(|_| is_watched),
+    );
+    if world.clock.is_steady_for(STEADY)
+        && let (Some(before), Some(now)) = (before, now)
         && now < before
     {
         let what = format!("it was last seen at {before}, and now that is said to be at {now}");
