@@ -9,33 +9,37 @@ use std::collections::{BTreeMap, BTreeSet};
 use desired_state::HostName;
 use tokio::time::Instant;
 
-/// The hosts, and when each is due.
+/// The hosts, and when each is due. Whatever the loop asks at each of its turns takes no longer in a larger fleet.
 #[derive(Debug, Default)]
 pub struct Queue {
     due: BTreeMap<HostName, Instant>,
+    /// The same by time, without the hosts that are busy.
+    next: BTreeSet<(Instant, HostName)>,
     busy: BTreeSet<HostName>,
 }
 
 impl Queue {
     /// Asks for a look at `host` at `at`; an earlier request for it stands.
     pub fn request(&mut self, host: HostName, at: Instant) {
-        self.due
-            .entry(host)
-            .and_modify(|due| *due = (*due).min(at))
-            .or_insert(at);
+        if self.due.get(&host).is_some_and(|due| *due <= at) {
+            return;
+        }
+        self.forget(&host);
+        self.due.insert(host.clone(), at);
+        if !self.busy.contains(&host) {
+            self.next.insert((at, host));
+        }
     }
 
-    /// Takes the hosts that are due and idle; they are busy from now on.
+    /// Takes the hosts that are due and idle, those that are due first before others; they are busy from now on.
     pub fn take_due(&mut self, now: Instant) -> Vec<HostName> {
-        let taken: Vec<HostName> = self
-            .due
-            .iter()
-            .filter(|(host, due)| **due <= now && !self.busy.contains(*host))
-            .map(|(host, _)| host.clone())
-            .collect();
-        for host in &taken {
-            self.due.remove(host);
+        let mut taken = Vec::new();
+        while self.next_due().is_some_and(|due| due <= now)
+            && let Some((_, host)) = self.next.pop_first()
+        {
+            self.due.remove(&host);
             self.busy.insert(host.clone());
+            taken.push(host);
         }
         taken
     }
@@ -43,6 +47,9 @@ impl Queue {
     /// The look at `host` has ended; the next is at `next` unless an earlier one was asked for.
     pub fn finished(&mut self, host: HostName, next: Option<Instant>) {
         self.busy.remove(&host);
+        if let Some(due) = self.due.get(&host) {
+            self.next.insert((*due, host.clone()));
+        }
         if let Some(next) = next {
             self.request(host, next);
         }
@@ -50,16 +57,14 @@ impl Queue {
 
     /// The host left the fleet.
     pub fn forget(&mut self, host: &HostName) {
-        self.due.remove(host);
+        if let Some(due) = self.due.remove(host) {
+            self.next.remove(&(due, host.clone()));
+        }
     }
 
     /// When the next idle host is due.
     pub fn next_due(&self) -> Option<Instant> {
-        self.due
-            .iter()
-            .filter(|(host, _)| !self.busy.contains(*host))
-            .map(|(_, due)| *due)
-            .min()
+        self.next.first().map(|(due, _)| *due)
     }
 }
 
