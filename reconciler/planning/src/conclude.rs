@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::drift::drift;
 use crate::model::attempt::Attempt;
 use crate::model::backoff::Jitter;
+use crate::model::cause::Cause;
 use crate::model::decision::{Decision, Why};
 use crate::model::goal::Goal;
 use crate::model::history::HistoryKind;
@@ -94,7 +95,13 @@ fn note_traces(state: &mut HostState, attempt: &Attempt, now: Timestamp) {
             traces.half_installed = Some(toplevel.clone());
         }
     }
-    if attempt.outcome.quarantines() {
+    if !attempt.outcome.quarantines() {
+        return;
+    }
+    if attempt.goal.cause == Cause::Quarantine && state.quarantine.is_some() {
+        // The way back failed too: there is none any more, and what is wanted stays away all the same.
+        state.convergence.last_good = None;
+    } else {
         state.quarantine = Some(Quarantine {
             toplevel: toplevel.clone(),
             outcome: attempt.outcome.clone(),

@@ -109,3 +109,19 @@ fn what_is_done_or_was_called_off_leaves_no_failures_behind() {
         assert_eq!(progress.settled(), None, "{outcome:?}");
     }
 }
+
+#[test]
+fn a_way_back_that_fails_too_is_none_any_more_and_what_is_wanted_stays_in_quarantine() {
+    let mut state = HostState {
+        quarantine: Some(quarantine("newer")),
+        ..HostState::default()
+    };
+    state.convergence.last_good = Some(target('a'));
+    let aside = state.set_aside();
+    let mut way_back = attempt(rolled_back(RollbackReason::NotAcknowledged));
+    way_back.goal.cause = Cause::Quarantine;
+    take(&mut state, &way_back, 100);
+    state.take_back(aside);
+    assert_eq!(state.quarantine, Some(quarantine("newer")));
+    assert_eq!(state.convergence.last_good, None);
+}

@@ -187,7 +187,9 @@ impl HostState {
     /// Goes back to the goal that was set aside. What was learned of the host itself stays.
     pub fn take_back(&mut self, aside: SetAside) {
         self.progress = aside.progress;
+        let is_still_good = self.convergence.last_good.is_some();
         self.convergence = aside.convergence;
+        self.convergence.last_good.take_if(|_| !is_still_good);
         // What could not stay is a fact; that another system stayed lifts only its own quarantine.
         if self.quarantine.is_none() {
             self.quarantine = aside.quarantine;
