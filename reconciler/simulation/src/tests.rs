@@ -4,6 +4,7 @@ mod crashes;
 mod determinism;
 mod lies;
 mod overwriting;
+mod quarantine;
 mod reboots;
 mod supersession;
 

@@ -118,6 +118,8 @@ async fn note(world: &World, host: &HostName, unit: &Unit, label: &str) {
         return;
     }
     let toplevel = unit.request.new.clone();
+    // A way back that failed too is none any more, and what is wanted stays in quarantine.
+    let has_lost_its_way_back = !is_the_wanted_one && state.convergence.last_good.is_none();
     let is_kept = state.quarantine_of(&toplevel).is_some();
     let was_attended =
         begun.is_some_and(|begun| world.lives_since().is_some_and(|since| since < begun.at));
@@ -130,7 +132,7 @@ async fn note(world: &World, host: &HostName, unit: &Unit, label: &str) {
             toplevel,
             known: Instant::now(),
         });
-    } else if was_attended {
+    } else if was_attended && !has_lost_its_way_back {
         drop(known);
         let what = format!(
             "{} could not stay and is not in quarantine",
