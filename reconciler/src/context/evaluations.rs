@@ -1,6 +1,6 @@
 //! The evaluations that run now: one for all hosts that wait for the same commit.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use deploy::Attribute;
@@ -24,7 +24,7 @@ pub struct Evaluations {
 }
 
 struct Running {
-    attributes: Vec<Attribute>,
+    attributes: BTreeSet<Attribute>,
     shared: WeakShared<BoxFuture<'static, Arc<EvaluationResults>>>,
 }
 
@@ -35,13 +35,21 @@ impl std::fmt::Debug for Evaluations {
 }
 
 impl Evaluations {
+    /// Whether an evaluation of a commit runs that has `attribute` in it.
+    pub fn has(&self, revision: &Revision, attribute: &Attribute) -> bool {
+        let running = self.running.lock();
+        let found = running.get(revision);
+        found
+            .is_some_and(|one| one.attributes.contains(attribute) && one.shared.upgrade().is_some())
+    }
+
     /// The evaluation of a commit that runs and has `attribute` in it, else a new one of `together`.
     pub fn join_or_start(
         &self,
         revision: &Revision,
         attribute: &Attribute,
-        together: Vec<Attribute>,
-        start: impl FnOnce(Vec<Attribute>) -> BoxFuture<'static, Arc<EvaluationResults>>,
+        together: BTreeSet<Attribute>,
+        start: impl FnOnce(BTreeSet<Attribute>) -> BoxFuture<'static, Arc<EvaluationResults>>,
     ) -> SharedEvaluation {
         let mut running = self.running.lock();
         running.retain(|_, running| running.shared.upgrade().is_some());

@@ -1,5 +1,6 @@
 //! Brings a system to its host: build and copy.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use deploy::{
@@ -95,7 +96,7 @@ impl Reconciliation {
         let mut built = self.build_once(goal, evaluated, way.as_ref()).await;
         // A garbage collection can have taken what was evaluated before.
         if built.as_ref().is_err_and(BuildError::needs_evaluation) {
-            let alone = vec![self.config.follows.attribute.clone()];
+            let alone = BTreeSet::from([self.config.follows.attribute.clone()]);
             let again = self.evaluate(revision, alone).await;
             let again = again.map_err(|error| failed(&error, self.config.timeouts.evaluate))?;
             built = self.build_once(goal, &again, way.as_ref()).await;

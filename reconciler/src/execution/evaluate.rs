@@ -1,5 +1,6 @@
 //! What a commit evaluates to: one evaluation for all hosts that wait for it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,10 +60,10 @@ impl Reconciliation {
     pub async fn evaluate(
         &self,
         revision: &Revision,
-        together: Vec<Attribute>,
+        together: BTreeSet<Attribute>,
     ) -> Result<Evaluated, Arc<EvaluateError>> {
         let attribute = &self.config.follows.attribute;
-        let start = |together: Vec<Attribute>| {
+        let start = |together: BTreeSet<Attribute>| {
             let evaluation = Evaluation {
                 context: Arc::clone(&self.context),
                 repository: Arc::clone(&self.repository),
@@ -88,22 +89,27 @@ impl Reconciliation {
         })
     }
 
-    /// The attributes of all hosts that want the same commit, this host's among them.
+    /// The attributes of all hosts that want the same commit, this host's among them; this host's alone where an
+    /// evaluation runs that has it, for that one is joined.
     ///
     /// # Errors
     /// When the state cannot be read.
-    pub async fn together(&self, goal: &Goal) -> Result<Vec<Attribute>, StoreError> {
-        let mut together = vec![self.config.follows.attribute.clone()];
+    pub async fn together(&self, goal: &Goal) -> Result<BTreeSet<Attribute>, StoreError> {
+        let follows = &self.config.follows;
+        let mut together = BTreeSet::from([follows.attribute.clone()]);
+        let evaluations = &self.repository.evaluations;
+        if evaluations.has(&goal.target.revision, &follows.attribute) {
+            return Ok(together);
+        }
         for wish in self.context.store.wishes().await? {
             let Some(config) = self.clients.host(&wish.host) else {
                 continue;
             };
             if wish.revision.as_ref() == Some(&goal.target.revision)
-                && config.follows.repository == self.config.follows.repository
+                && config.follows.repository == follows.repository
                 && config.reach.availability == Availability::Always
-                && !together.contains(&config.follows.attribute)
             {
-                together.push(config.follows.attribute.clone());
+                together.insert(config.follows.attribute.clone());
             }
         }
         Ok(together)
@@ -119,13 +125,13 @@ struct Evaluation {
 }
 
 impl Evaluation {
-    async fn run(self, together: Vec<Attribute>) -> Arc<EvaluationResults> {
+    async fn run(self, together: BTreeSet<Attribute>) -> Arc<EvaluationResults> {
         let began = Instant::now();
         let repository = &self.repository;
         let flake = repository.source.flake(&self.revision);
         let results = repository
             .nix
-            .evaluate(&flake, &together, self.timeout)
+            .evaluate(&flake, &Vec::from_iter(together), self.timeout)
             .await;
         self.context
             .metrics
