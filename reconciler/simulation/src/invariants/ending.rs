@@ -88,13 +88,10 @@ async fn note(world: &World, host: &HostName, unit: &Unit, label: &str) {
         .begun
         .get(unit.request.id.as_str())
         .cloned();
-    if let Some(begun) = &begun {
-        match label {
-            "activation_failed" | "activation_refused" => {
-                attempts::failed(world, host, &begun.revision)
-            }
-            _ => {}
-        }
+    if let Some(begun) = &begun
+        && matches!(label, "activation_failed" | "activation_refused")
+    {
+        attempts::failed(world, host, &begun.revision);
     }
     let is_the_wanted_one = match &begun {
         Some(begun) => is_wanted(world, host, &begun.revision).await,
