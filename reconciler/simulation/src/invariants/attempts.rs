@@ -39,8 +39,9 @@ pub fn are_spaced(world: &World, host: &HostName, revision: &Revision) {
     }
 }
 
-/// An attempt has failed in a way that is tried again.
-pub fn failed(world: &World, host: &HostName, revision: &Revision) {
+/// An attempt has failed, so long ago, in a way that is tried again.
+pub fn failed(world: &World, host: &HostName, revision: &Revision, ago: Duration) {
+    let now = Instant::now();
     let mut known = world.ledger.of(host);
     let before = known
         .failures
@@ -49,7 +50,7 @@ pub fn failed(world: &World, host: &HostName, revision: &Revision) {
     known.failures = Some(Failures {
         revision: revision.clone(),
         count: before.map_or(0, |one| one.count) + 1,
-        last: Instant::now(),
+        last: now.checked_sub(ago).unwrap_or(now),
     });
 }
 

@@ -3,6 +3,7 @@
 use deploy::{ActivationVerdict, DeploymentId};
 use desired_state::{HistoryEntry, HistoryFilter, HostName, Revision};
 use planning::model::history::HistoryKind;
+use reconciler::context::ports::Clock;
 use tokio::time::Instant;
 
 use crate::host::unit::Unit;
@@ -41,7 +42,7 @@ pub async fn is_on_record(world: &World, host: &HostName, id: &DeploymentId) {
         world.ledger.breaks("is_on_record", Some(host), what);
     }
     world.ledger.disturb();
-    note(world, host, &unit, label).await;
+    note(world, host, &unit, row).await;
 }
 
 /// The rows of the history that stand for a deployment.
@@ -80,7 +81,8 @@ async fn is_wanted(world: &World, host: &HostName, revision: &Revision) -> bool 
     pin.or(wish).as_ref() == Some(revision)
 }
 
-async fn note(world: &World, host: &HostName, unit: &Unit, label: &str) {
+async fn note(world: &World, host: &HostName, unit: &Unit, row: &HistoryEntry) {
+    let label = row.outcome.as_deref().unwrap_or_default();
     let state = world.remembered(host).await;
     let begun = world
         .ledger
@@ -91,7 +93,9 @@ async fn note(world: &World, host: &HostName, unit: &Unit, label: &str) {
     if let Some(begun) = &begun
         && matches!(label, "activation_failed" | "activation_refused")
     {
-        attempts::failed(world, host, &begun.revision);
+        // A life that ended between the record and the cleaning leaves the cleaning to the next.
+        let ago = world.clock.now().duration_since(row.at);
+        attempts::failed(world, host, &begun.revision, ago.unsigned_abs());
     }
     let is_the_wanted_one = match &begun {
         Some(begun) => is_wanted(world, host, &begun.revision).await,

@@ -226,7 +226,7 @@ impl Nix for NixPort {
             }
             Err(error) if error.is_worth_retrying() => {
                 if let (Some(host), Ok(revision)) = (&host, request.revision.parse()) {
-                    attempts::failed(&self.world, host, &revision);
+                    attempts::failed(&self.world, host, &revision, Duration::ZERO);
                 }
             }
             Err(_) => {}

@@ -1,5 +1,7 @@
 //! Invariants that do not hold are told.
 
+use std::time::Duration;
+
 use deploy::{ActivationRequest, MinFree, Proof};
 
 use super::*;
@@ -39,7 +41,7 @@ fn an_attempt_that_follows_too_soon_is_told_and_one_that_a_person_asks_for_is_no
     let ended = happens(plain(1), Crashes::Never, async |world, _| {
         let commit = commit(&world, Kind::Perfect);
         for _ in 0..3 {
-            attempts::failed(&world, &host(0), &commit);
+            attempts::failed(&world, &host(0), &commit, Duration::ZERO);
         }
         world.ledger.of(&host(0)).excused = Some(Instant::now());
         attempts::are_spaced(&world, &host(0), &commit);
