@@ -3,8 +3,11 @@
 //! A program of another version may have written what this one does not understand: another outcome, a field of
 //! another form. That part is kept as it was written, and said; it never takes the rest along.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::model::host_state::state::HostState;
@@ -17,6 +20,9 @@ const DAMAGED: &str = "damaged";
 
 /// The parts that forbid a change of the host while they cannot be read.
 const GUARDS: [&str; 4] = [QUARANTINE, REBOOT, MACHINE_ID, DAMAGED];
+
+/// The parts of a host of which nothing is remembered: the names that this version knows, and what stands for none.
+static NOTHING: LazyLock<Map<String, Value>> = LazyLock::new(|| parts_of(&HostState::default()));
 
 /// A host's state as it was stored.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -37,23 +43,23 @@ impl StoredState {
     /// # Errors
     /// When it is damaged: nothing of it can be told.
     pub fn read(document: &str) -> Result<Self, serde_json::Error> {
-        let told: Map<String, Value> = serde_json::from_str(document)?;
-        let known = parts_of(&HostState::default());
-        let whole = serde_json::from_value::<HostState>(Value::Object(told.clone()));
+        let names: BTreeMap<Cow<'_, str>, IgnoredAny> = serde_json::from_str(document)?;
+        let whole = serde_json::from_str::<HostState>(document);
         let is_whole = whole.is_ok();
         // As it nearly always is.
         if let Ok(state) = whole
-            && told.keys().all(|name| known.contains_key(name))
+            && names.keys().all(|name| NOTHING.contains_key(&**name))
         {
             return Ok(Self {
                 state,
                 unread: Unread::default(),
             });
         }
+        let told: Map<String, Value> = serde_json::from_str(document)?;
         let mut understood = Map::new();
         let mut unread = BTreeMap::new();
         for (name, value) in told {
-            if known.contains_key(&name) && (is_whole || is_understood(&name, &value)) {
+            if NOTHING.contains_key(&name) && (is_whole || is_understood(&name, &value)) {
                 understood.insert(name, value);
             } else {
                 unread.insert(name, value);
@@ -78,10 +84,9 @@ impl StoredState {
     /// come by a part of its own since.
     pub fn document(&self) -> String {
         let mut parts = parts_of(&self.state);
-        let none = parts_of(&HostState::default());
         for (name, value) in &self.unread.0 {
             // A machine id is that of the first contact, and that is past: what was learned since may be another's.
-            let has_its_own = name != MACHINE_ID && parts.get(name) != none.get(name);
+            let has_its_own = name != MACHINE_ID && parts.get(name) != NOTHING.get(name);
             if !has_its_own {
                 parts.insert(name.clone(), value.clone());
             }
