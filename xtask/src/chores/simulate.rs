@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::cargo::{cargo, members};
+use super::cargo::cargo;
 use crate::workspace::root;
 
 /// The package that simulates; a program of its own, built as a release, or days would take minutes.
@@ -55,15 +55,6 @@ pub fn command(workspace: &Path, simulation: &Simulation) -> Command {
         .args(["--seed", &simulation.seed.to_string()])
         .args(["--seeds", &simulation.seeds.to_string()]);
     command
-}
-
-/// Whether a workspace has the package that simulates.
-///
-/// # Errors
-/// When cargo cannot read the workspace.
-pub fn is_possible(workspace: &Path) -> Result<bool> {
-    let members = members(workspace)?.packages;
-    Ok(members.iter().any(|package| package.name == PACKAGE))
 }
 
 #[cfg(test)]
