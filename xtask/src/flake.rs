@@ -71,6 +71,10 @@ pub struct System {
     pub cut: Option<Cut>,
     /// What becomes of the marker unit.
     pub marker: Marker,
+    /// A service beside it.
+    pub app: Option<App>,
+    /// How often in a row a user is gone when the switch comes to what users have, and it breaks off with 1.
+    pub user_gone_times: u32,
 }
 
 /// Whether and how a system evaluates and builds.
@@ -97,10 +101,13 @@ pub enum Exit {
     BootLoaderFails,
     /// 2: the activation script failed; `/run/current-system` has moved.
     ActivationFails,
-    /// 4 although every unit is well.
-    UnitsFail,
+    /// 4 although every unit of the system is well: what a user has was not activated.
+    UserFails,
     /// 100 before anything is changed.
     NeedsReboot,
+    /// 11 half-way, as if another held the lock: units are stopped, `/run/current-system` has moved, logind does not
+    /// answer.
+    LosesLogind,
     /// 101, a panic: units are stopped, `/run/current-system` has moved, nothing is started.
     Panics,
 }
@@ -157,6 +164,15 @@ pub enum Marker {
     Hangs,
 }
 
+/// A service that ends badly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum App {
+    /// At once, again and again, ten seconds after each time.
+    Crashes,
+    /// Once, three seconds after its start.
+    Dies,
+}
+
 impl System {
     /// A good system.
     #[must_use]
@@ -180,6 +196,8 @@ impl System {
             start_seconds: 0,
             cut: None,
             marker: Marker::Starts,
+            app: None,
+            user_gone_times: 0,
         }
     }
 
@@ -219,13 +237,15 @@ impl System {
             Exit::ChecksRefuse => 1,
             Exit::ActivationFails => 2,
             Exit::BootLoaderFails => 3,
-            Exit::UnitsFail => 4,
+            Exit::UserFails => 4,
+            Exit::LosesLogind => 11,
             Exit::NeedsReboot => 100,
             Exit::Panics => 101,
         };
         format!(
             "# Read by activate and switch-to-configuration; shell assignments.\nexit_code={exit_code}\nexit_on='{}'\n\
-             lock={}\nhang={}\nseconds={}\nstart_seconds={}\ncut={}\nmarker={}\n",
+             lock={}\nhang={}\nseconds={}\nstart_seconds={}\ncut={}\nmarker={}\n\
+             app={}\nuser_gone_times={}\n",
             self.exit_on,
             word(self.lock),
             self.hang.map_or("no".to_owned(), word),
@@ -237,6 +257,8 @@ impl System {
                 Marker::Fails => "fail",
                 Marker::Hangs => "hang",
             },
+            self.app.map_or("none".to_owned(), word),
+            self.user_gone_times,
         )
     }
 }

@@ -11,6 +11,9 @@ pub const SUPERVISOR: &str = concat!(
     include_str!("../../src/host/holder.sh"),
     include_str!("../../src/host/platform.sh"),
     include_str!("../../src/host/supervisor/steps.sh"),
+    include_str!("../../src/host/supervisor/room.sh"),
+    include_str!("../../src/host/supervisor/health.sh"),
+    include_str!("../../src/host/supervisor/switching.sh"),
     include_str!("../../src/host/supervisor/activation.sh"),
     include_str!("../../src/host/supervisor/ending.sh"),
     include_str!("../../src/host/supervisor/calls.sh")
@@ -56,7 +59,7 @@ pub fn shells() -> Vec<Vec<&'static str>> {
 }
 
 /// What a plan says by default; later lines count.
-pub const PLAN: &str = "activate_seconds=60\nacknowledge_seconds=0\nsettle_seconds=0\non_degraded=rollback\non_rollback_failed=stay\ncheck_boot=yes\n\
+pub const PLAN: &str = "SWITCH_PAUSE=0\nactivate_seconds=60\nacknowledge_seconds=0\nsettle_seconds=0\non_degraded=rollback\non_rollback_failed=stay\ncheck_boot=yes\n\
                     ignored_units=''\nprobes() {\n    :\n}\n";
 
 pub struct FakeHost {
@@ -214,14 +217,28 @@ impl FakeHost {
             "stubs/systemctl",
             &format!(
                 "case $1 in\n\
-                 show) for unit; do :; done; cat {root}/units/$unit 2>/dev/null || echo inactive ;;\n\
+                 show) for unit; do :; done\n\
+                 case \"$*\" in\n\
+                 *NRestarts*) cat {root}/restarts 2>/dev/null ;;\n\
+                 *ExecMainStatus*) cat {root}/status/$unit 2>/dev/null || echo 1 ;;\n\
+                 *TriggeredBy*) cat {root}/triggers/$unit 2>/dev/null ;;\n\
+                 *) cat {root}/units/$unit 2>/dev/null || echo inactive ;;\n\
+                 esac ;;\n\
                  list-units) cat {root}/failed 2>/dev/null ;;\n\
-                 is-system-running) cat {root}/state 2>/dev/null || echo degraded; exit 1 ;;\n\
+                 is-system-running) [ \"$2\" != --wait ] || {{ echo wait >>{root}/calls; cat {root}/booted >{root}/state; }}\n\
+                 cat {root}/state 2>/dev/null || echo degraded; exit 1 ;;\n\
+                 start | restart) echo \"systemctl $*\" >>{root}/calls ;;\n\
                  reboot) echo \"systemctl reboot\" >>{root}/calls; if cat {root}/reboot-fails 2>/dev/null; then exit 1; fi ;;\n\
                  reset-failed) rm -f {root}/units/$2 ;;\n\
                  esac"
             ),
         );
+        for tool in ["busctl", "loginctl"] {
+            self.program(
+                &format!("stubs/{tool}"),
+                &format!("[ ! -e {root}/{tool}-is-dead ]"),
+            );
+        }
         // Runs the unit apart from its caller, with nothing of its environment, as systemd does.
         self.program(
             "stubs/systemd-run",

@@ -35,4 +35,5 @@ mod supervisor_health;
 mod supervisor_proof;
 mod supervisor_protocol;
 mod supervisor_race;
+mod supervisor_switch;
 mod token_server;

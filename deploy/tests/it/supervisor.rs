@@ -85,7 +85,8 @@ fn failed_units_make_it_degraded_and_are_listed_but_it_is_committed() {
         host.activation(
             NEW,
             &format!(
-                "[ $1 = boot ] && exit 0; ln -sfn {0}{NEW} {0}/run/current-system; exit 4",
+                "[ $1 = boot ] && exit 0; ln -sfn {0}{NEW} {0}/run/current-system\n\
+                 echo 'warning: the following units failed: a.service, b\\x2dc.mount'; exit 4",
                 host.root()
             ),
         );

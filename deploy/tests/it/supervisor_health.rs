@@ -14,7 +14,8 @@ fn a_unit_that_newly_fails_sends_it_back_unless_it_does_not_matter_or_is_to_be_k
                 NEW,
                 &format!(
                     "[ $1 = boot ] && exit 0\nln -sfn {0}{NEW} {0}/run/current-system\n\
-                     echo 'new.service loaded failed failed X' >>{0}/failed\nexit 4",
+                     echo 'new.service loaded failed failed X' >>{0}/failed\n\
+                     echo 'warning: the following units failed: new.service'\nexit 4",
                     host.root()
                 ),
             );
@@ -30,6 +31,164 @@ fn a_unit_that_newly_fails_sends_it_back_unless_it_does_not_matter_or_is_to_be_k
             fails("ignored_units='x.service\nnew.service'"),
             ("degraded".into(), NEW.into())
         );
+    }
+}
+
+/// A host whose new system is the running one after a switch that leaves what the script does; `@` is its folder.
+fn spoilt(shell: &[&'static str], plan: &str, script: &str) -> FakeHost {
+    let mut host = FakeHost::new(shell);
+    host.plan(plan);
+    let script = script.replace('@', &host.root());
+    host.activation(
+        NEW,
+        &format!(
+            "[ $1 = boot ] && exit 0\nln -sfn {0}{NEW} {0}/run/current-system\n{script}",
+            host.root()
+        ),
+    );
+    host
+}
+
+#[test]
+fn a_service_that_waits_for_its_next_start_after_a_failure_is_a_failed_one() {
+    for shell in shells() {
+        let loops = "echo 'loop.service loaded activating auto-restart X' >@/failed\n\
+                     echo 'warning: the following units failed: loop.service'\nexit 4";
+        let host = spoilt(&shell, "", loops);
+        assert_eq!(host.deploy("switch"), "rolled-back degraded loop.service");
+        let kept = spoilt(&shell, "on_degraded=keep", loops);
+        assert_eq!(kept.deploy("switch"), "degraded");
+        let report = kept.call(&["wait", ID, "1"]);
+        assert!(report.contains("\nfailed-unit loop.service\n"), "{report}");
+        // One that is started again and again by design has ended well.
+        let by_design = spoilt(
+            &shell,
+            "",
+            "mkdir @/status; echo 0 >@/status/poll.service\n\
+             echo 'poll.service loaded activating auto-restart X' >@/failed",
+        );
+        assert_eq!(by_design.deploy("switch"), "done");
+    }
+}
+
+#[test]
+fn a_service_that_dies_again_and_again_is_seen_by_how_often_it_was_started() {
+    for shell in shells() {
+        // At the moment of each look it runs.
+        let restarts = |before: &str, at_first: &str, later: &str| {
+            let host = spoilt(
+                &shell,
+                "settle_seconds=1",
+                &format!("printf '{at_first}' >@/restarts"),
+            );
+            host.write("restarts", before);
+            host.program(
+                "stubs/sleep",
+                // Not whoever waits for the verdict.
+                &format!(
+                    "[ \"$1\" = 1 ] || exec /bin/sleep \"$1\"\nprintf '{later}' >{}/restarts",
+                    host.root()
+                ),
+            );
+            host.deploy("switch")
+        };
+        let is = |name: &str, times: u32| format!("NRestarts={times}\\nId={name}\\n\\n");
+        let app = |times| is("app.service", times);
+        assert_eq!(
+            restarts("", &app(0), &app(2)),
+            "rolled-back degraded app.service"
+        );
+        // It was in the way of something once, and runs since.
+        assert_eq!(restarts("", &app(1), &app(1)), "done");
+        // It has done so all the time, and the switch has not touched it.
+        let before = "NRestarts=40\nId=app.service\n\n";
+        assert_eq!(restarts(before, &app(40), &app(42)), "done");
+        // The switch started it anew, and it began to count anew.
+        assert_eq!(
+            restarts(before, &app(0), &app(2)),
+            "rolled-back degraded app.service"
+        );
+    }
+}
+
+#[test]
+fn what_dies_after_the_acknowledgement_asked_for_is_not_committed() {
+    for shell in shells() {
+        let host = spoilt(&shell, "acknowledge_seconds=30", "");
+        host.begin_and_await();
+        host.write("failed", "late.service loaded failed failed X\n");
+        host.call(&["acknowledge", ID, "20"]);
+        assert_eq!(host.verdict(), "rolled-back degraded late.service");
+        assert_eq!(host.running(), OLD);
+    }
+}
+
+#[test]
+fn units_that_do_not_matter_are_named_by_patterns() {
+    for shell in shells() {
+        let fails = |unit: &str| {
+            let host = spoilt(
+                &shell,
+                "ignored_units='home-manager-*.service\nuser@[0-9]*.service'",
+                "cp @/fails @/failed",
+            );
+            host.write("fails", &format!("{unit} loaded failed failed X\n"));
+            host.deploy("switch")
+        };
+        assert_eq!(fails("home-manager-anna.service"), "done");
+        assert_eq!(fails("user@1000.service"), "done");
+        assert_eq!(
+            fails("user@anna.service"),
+            "rolled-back degraded user@anna.service"
+        );
+    }
+}
+
+#[test]
+fn a_unit_that_its_timer_started_meanwhile_condemns_nobody_unless_the_switch_names_it() {
+    for shell in shells() {
+        let fails = |more: &str| {
+            spoilt(
+                &shell,
+                "",
+                &format!(
+                    "mkdir @/triggers; echo restic.timer >@/triggers/restic.service\n\
+                     echo 'restic.service loaded failed failed X' >@/failed\n{more}"
+                ),
+            )
+        };
+        let by_itself = fails("");
+        assert_eq!(by_itself.deploy("switch"), "done");
+        let report = by_itself.call(&["wait", ID, "1"]);
+        assert!(
+            report.contains(" excused restic.service: its timer started it\n"),
+            "{report}"
+        );
+        assert!(
+            report.contains("\nfailed-unit restic.service\n"),
+            "{report}"
+        );
+        let named = "echo 'warning: the following units failed: restic.service'\nexit 4";
+        assert_eq!(
+            fails(named).deploy("switch"),
+            "rolled-back degraded restic.service"
+        );
+    }
+}
+
+#[test]
+fn the_fifty_first_failed_unit_counts_like_the_first() {
+    for shell in shells() {
+        let host = spoilt(
+            &shell,
+            "",
+            "echo 'zz.service loaded failed failed X' >>@/failed",
+        );
+        let before: String = (0..60)
+            .map(|number| format!("a{number}.service loaded failed failed X\n"))
+            .collect();
+        host.write("failed", &before);
+        assert_eq!(host.deploy("switch"), "rolled-back degraded zz.service");
     }
 }
 

@@ -34,6 +34,9 @@ pub struct Config {
     pub backoff: String,
     /// Lines of `[defaults.proof]`.
     pub proof: String,
+    /// How long a system runs before it is looked at, in seconds: the product's own default would be the longest part
+    /// of nearly every test.
+    pub settle_seconds: u32,
     /// Hosts by name, each with its lines.
     pub hosts: Vec<(String, String)>,
     /// Anything else, whole tables.
@@ -62,6 +65,7 @@ impl Config {
             timeouts: "connect = \"3s\"\nobserve = \"10s\"\nactivate = \"30s\"".to_owned(),
             backoff: "first = \"1s\"\nmax = \"4s\"".to_owned(),
             proof: String::new(),
+            settle_seconds: 0,
             hosts: Vec::new(),
             tail: String::new(),
             through: Vec::new(),
@@ -110,8 +114,8 @@ impl Config {
             text.push_str(&format!("[repositories.\"{name}\"]\n{poll}{lines}\n\n"));
         }
         text.push_str(&format!(
-            "[defaults]\n{}\n\n[defaults.timeouts]\n{}\n\n[defaults.backoff]\n{}\n\n[defaults.proof]\n{}\n\n",
-            self.defaults, self.timeouts, self.backoff, self.proof
+            "[defaults]\n{}\n\n[defaults.timeouts]\n{}\n\n[defaults.backoff]\n{}\n\n[defaults.proof]\nsettle = \"{}s\"\n{}\n\n",
+            self.defaults, self.timeouts, self.backoff, self.settle_seconds, self.proof
         ));
         for (name, lines) in &self.hosts {
             text.push_str(&format!("[hosts.\"{name}\"]\n{lines}\n\n"));

@@ -201,7 +201,8 @@ fn exit_codes_come_with_what_they_mean_for_the_host() -> Result<()> {
         (Exit::ChecksRefuse, 1, false),
         (Exit::NeedsReboot, 100, false),
         (Exit::ActivationFails, 2, true),
-        (Exit::UnitsFail, 4, true),
+        (Exit::UserFails, 4, true),
+        (Exit::LosesLogind, 11, true),
         (Exit::Panics, 101, true),
     ] {
         host.reset()?;
@@ -219,7 +220,7 @@ fn exit_codes_come_with_what_they_mean_for_the_host() -> Result<()> {
     // The panic came between stopping and starting units: they are on the list, and the next run takes them up.
     assert_eq!(
         host.console("cat /run/nixos/start-list")?.trim(),
-        "testbed-marker.service"
+        "multi-user.target\ntestbed-marker.service"
     );
     assert_eq!(host.marker()?, None, "{:#?}", host.activations()?);
     let good = bench.put(System::new("good"))?;

@@ -8,6 +8,7 @@ mod machine;
 mod misbehaving;
 mod people;
 mod power;
+mod real;
 mod steps;
 mod storm;
 
@@ -80,7 +81,8 @@ fn assert_back(
     );
     scene.wait_for_two_looks(name)?;
     let begun = count_begun(&host.activations()?, "test", &toplevel);
-    assert!(begun <= 1, "{name}: tried {begun} times");
+    // What breaks off is begun three times in one deployment.
+    assert!(begun <= 3, "{name}: tried {begun} times");
     assert_eq!(outcomes(scene, name, revision)?, ["rolled_back"], "{name}");
     wait_until_clean(host)
 }

@@ -19,7 +19,7 @@ pub struct Proof {
     pub on_degraded: OnDegraded,
     /// What it leads to that even the old system cannot be activated again.
     pub on_rollback_failed: OnRollbackFailed,
-    /// Units whose failure does not matter, by their whole names.
+    /// Units whose failure does not matter: names, or patterns of the shell's kind.
     pub ignored_units: Vec<String>,
     /// What else has to succeed on the host.
     pub probes: Vec<HostProbe>,
@@ -104,12 +104,13 @@ impl Proof {
         probes: Vec::new(),
     };
 
-    /// How long everything up to the commit may take, when one activation may take `activate`. The
+    /// How long everything up to the commit may take, when one activation may take `activate`, the end of a boot as
+    /// long, and a boot entry too. The
     /// supervisor is ended then, and goes back.
     pub fn limit(&self, activate: Duration) -> Duration {
         let probes: Duration = self.probes.iter().map(HostProbe::limit).sum();
         let acknowledge = self.acknowledge.unwrap_or_default();
-        activate * 2 + self.settle + probes + acknowledge + COMMIT
+        activate * 3 + self.settle + probes + acknowledge + COMMIT
     }
 
     /// How long going back may take at most, after that: the profile, its boot entry and the system.
@@ -247,7 +248,7 @@ mod tests {
         let limit = proof.limit(Duration::from_secs(100));
         assert_eq!(
             limit.as_millis(),
-            200_000 + 5_000 + 13_500 + 120_000 + 60_000
+            300_000 + 5_000 + 13_500 + 120_000 + 60_000
         );
     }
 }

@@ -76,13 +76,15 @@ impl ActivationReport {
         Some(report)
     }
 
-    /// Of the runs of `switch-to-configuration`, the first code that is not 0, else the last.
+    /// Of the last run of each action of `switch-to-configuration`, the first code that is not 0, else the last.
     fn worst_exit_code(&self) -> Option<i32> {
-        let mut codes = self
-            .steps
-            .iter()
-            .filter(|step| ["test", "boot", "dry-activate"].contains(&step.name.as_str()))
-            .filter_map(|step| step.code);
+        let last = |action: &str| {
+            let mut runs = self.steps.iter().rev().filter(|step| step.name == action);
+            runs.find_map(|step| step.code)
+        };
+        let mut codes = ["test", "boot", "dry-activate"]
+            .into_iter()
+            .filter_map(last);
         codes
             .clone()
             .find(|code| *code != 0)

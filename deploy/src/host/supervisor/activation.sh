@@ -11,7 +11,7 @@ keep_systems() {
         owner=$base/${owner%-*}
         if [ ! -d "$owner" ] || [ -e "$owner/verdict" ]; then rm -f "$link"; fi
     done
-    ln -sfn "$observed" "$gcroots/$id-old" && ln -sfn "$new" "$gcroots/$id-new"
+    ln -sfn "$way_back" "$gcroots/$id-old" && ln -sfn "$new" "$gcroots/$id-new"
 }
 
 # whole: the new system is on this host and not an empty shell.
@@ -23,51 +23,6 @@ whole() {
 is_foreign() {
     platform=$(built_for "$new") || return 1
     ! platforms | grep -qxF "$platform"
-}
-
-# boot_parts SYSTEM: what a boot entry for it needs on /boot, one path a line.
-boot_parts() {
-    for part in kernel initrd; do
-        if [ -e "$root$1/$part" ]; then readlink -f "$root$1/$part"; fi
-    done
-}
-
-# new_boot_bytes: the size of the kernel and initrd that neither what runs nor what is installed has.
-new_boot_bytes() {
-    bytes=0
-    known=$(boot_parts "$observed" && boot_parts /nix/var/nix/profiles/system)
-    for part in $(boot_parts "$new"); do
-        if ! say "$known" | grep -qxF "$part"; then bytes=$((bytes + $(stat -c %s "$part"))); fi
-    done
-    say "$bytes"
-}
-
-# clears_boot: systemd-boot drops entries, and their kernels, before it adds one: those of generations
-# that are gone, or beyond its limit (nixpkgs, systemd-boot-builder.py). What is free now says nothing then.
-clears_boot() {
-    entries=$root/boot/loader/entries/nixos-generation-
-    for link in "$profile"-*-link; do
-        number=${link#"$profile"-}
-        [ ! -L "$link" ] || [ -e "$entries${number%-link}.conf" ] || return 0
-    done
-    for entry in "$entries"*.conf; do
-        number=${entry#"$entries"}
-        [ ! -e "$entry" ] || [ -L "$profile-${number%%[!0-9]*}-link" ] || return 0
-    done
-    return 1
-}
-
-# has_boot_room: whether a boot entry for the new system fits on /boot, where that is a file system of its own.
-has_boot_room() {
-    [ "$check_boot" = yes ] || return 0
-    case $action in switch | boot) ;; *) return 0 ;; esac
-    boot=$(stat -c %d "$root/boot/." 2>/dev/null) || return 0
-    if [ "$boot" = "$(stat -c %d "$root/.")" ]; then return 0; fi
-    needed=$(new_boot_bytes)
-    if [ "$needed" = 0 ] || { [ -d "$root/boot/loader/entries" ] && clears_boot; }; then return 0; fi
-    numbers=$(stat -f -c '%a %S' "$root/boot") || return 0
-    free=$((${numbers% *} * ${numbers#* }))
-    [ "$((needed + BOOT_RESERVE))" -le "$free" ]
 }
 
 # Ends what an earlier deployment left without an end, or its unproven system would become the one
@@ -94,6 +49,15 @@ prepare() {
     fi
     echo "reconcile-$id.service" >"$base/lock"
     end_others || return 1
+    if ! head -c "$RESERVE" /dev/zero 2>/dev/null >"$dir/reserve"; then
+        rm -f "$dir/reserve"
+        finish "no-space /run $RESERVE $(free_bytes "$dir") 0"
+        return 1
+    fi
+    if ! has_booted; then
+        finish 'refused the host has not come to the end of its boot'
+        return 1
+    fi
     now_running=$(running)
     if [ "$now_running" != "$observed" ]; then
         finish "observed-changed ${now_running:-nothing}"
@@ -116,6 +80,7 @@ prepare() {
         finish "locked $(holder "$switch_lock" || echo 'an unknown process')"
         return 1
     fi
+    find_way_back
     if ! step keep keep_systems; then
         finish "failed keep $code"
         return 1
@@ -127,58 +92,50 @@ prepare() {
     # By absolute path: "the previous generation" is whatever somebody makes of it meanwhile.
     old_profile=$(installed)
     old_generation=$(readlink "$profile")
-    printf '%s\n' "$action" "$new" "$observed" "$old_profile" "$old_generation" >"$dir/systems"
-    failed_units >"$dir/failed-before"
-    ailments >"$dir/ailing-before"
+    printf '%s\n' "$action" "$new" "$observed" "$old_profile" "$old_generation" "$way_back" >"$dir/systems"
+    remember_health
 }
 
-# activate: runs switch-to-configuration and reads its exit code.
+# activate ACTION: runs the switch to its end, again where it broke off, and says what came of it.
 activate() {
-    began=$(now)
-    step "$1" bounded "$root$new/bin/switch-to-configuration" "$1"
-    case $code in
-    0) ;;
-    4) degraded=yes ;;
-    100)
-        finish "reboot-required init-interface"
-        return 1
+    begin_switching
+    switch "$1" "$new" "$1"
+    while [ "$came_to" = broken-off ] && [ "$tries" -lt "$SWITCH_TRIES" ] && has_time_to_switch; do
+        note "$1 broke off with $code, and is begun again"
+        pause_switching
+        wake
+        switch "$1" "$new" "$1"
+    done
+    case $came_to in
+    ended) [ "$code" = 0 ] || name_failures "$1" ;;
+    locked) finish "locked $(holder "$switch_lock" || echo 'a switch that has ended by now')" ;;
+    reboot) finish "reboot-required init-interface" ;;
+    inhibited) finish "reboot-required switch-inhibitor" ;;
+    refused)
+        why=''
+        [ "$code" != 137 ] || why=" a check before the switch did not end in time"
+        finish "refused$why"
         ;;
-    11)
-        finish "locked $(holder "$switch_lock" || echo 'a switch that has ended by now')"
-        return 1
-        ;;
-    1)
-        # Refused before anything was done, or an error half-way: the link and the lists tell.
-        if [ "$(running)" != "$observed" ] || [ "$observed" = "$new" ] || is_half_way; then
-            give_up "failed $1 1"
-        elif grep -q switchInhibitors "$dir/output"; then
-            finish "reboot-required switch-inhibitor"
-        else
-            finish refused
-        fi
-        return 1
-        ;;
-    137)
-        if [ $(($(now) - began)) -ge "$activate_seconds" ]; then
-            give_up "timed-out $1"
-        else
-            give_up "failed $1 137"
-        fi
-        return 1
-        ;;
-    *)
-        give_up "failed $1 $code"
-        return 1
-        ;;
+    timed-out) give_up "timed-out $1" ;;
+    *) give_up "failed $1 $code" ;;
     esac
+    [ "$came_to" = ended ]
 }
 
-# is_half_way: an activation broke off after it had stopped units (switch-to-configuration-ng).
-is_half_way() {
-    for list in start restart reload; do
-        [ ! -s "$root/run/nixos/$list-list" ] || return 0
-    done
-    return 1
+# name_failures ACTION: what has failed where the switch ended with 4. A user's own units are no reason to go back;
+# anything else that has no name is.
+name_failures() {
+    named_failed | sort -u >"$dir/named"
+    if [ -s "$dir/named" ]; then
+        degraded=yes
+    elif said '^warning: the following units failed'; then
+        note 'what had failed at first runs by now'
+    elif said '^user activation for .* failed'; then
+        note 'the activation of a user failed, and no unit of the system'
+    else
+        came_to=failed
+        amiss "failed $1 $code" && came_to=ended
+    fi
 }
 
 # is_there: whether the activation moved the host to the new system. An empty script "succeeds".
@@ -186,46 +143,28 @@ is_there() {
     [ "$(running)" = "$new" ]
 }
 
+# Until one of them has proven itself, whoever finds it running has to know what ran before the first.
+remember_unproven() {
+    printf '%s\n' "$way_back" "$observed" "$new" >"$base/unproven.$id" &&
+        mv -f "$base/unproven.$id" "$base/unproven"
+}
+
+# find_way_back: $way_back is what ran before the attempts that led to what runs now, where none has proven itself.
+find_way_back() {
+    way_back=$observed
+    read -r before 2>/dev/null <"$base/unproven" || return 0
+    if tail -n +2 "$base/unproven" | grep -qxF "$observed" &&
+        [ -x "$root$before/bin/switch-to-configuration" ]; then way_back=$before; fi
+}
+
 activate_live() {
+    remember_unproven
     : >"$dir/activating"
     activate test || return 1
     step verify is_there || give_up "failed verify $code"
 }
 
 # --------------------------------------------------------------------------------------------- the proof
-
-# newly_failed: the units that are failed now, were not before, and matter.
-newly_failed() {
-    failed_units | grep -vxFf "$dir/failed-before" | while read -r unit; do
-        case "
-$ignored_units
-" in
-        *"
-$unit
-"*) ;;
-        *) say "$unit" ;;
-        esac
-    done
-}
-
-# ailments: what no host does well with, one a line, by the names that a probe of it would have.
-ailments() {
-    # systemctl(1): the rescue or emergency target is active.
-    [ "$(systemctl is-system-running 2>/dev/null)" != maintenance ] || say is-system-running
-    # A host without one of them has the two others.
-    stat -f -c '%n %a %S' "$root/" "$root/boot" "$root/nix" 2>/dev/null | while read -r place blocks size; do
-        [ "$((blocks * size / 1048576))" -ge "$FREE_MEBIBYTES" ] || say "free-space:${place#"$root"}"
-    done
-}
-
-# amiss REASON: what sends the host back, unless a degraded system is to be kept.
-amiss() {
-    if [ "$on_degraded" = keep ]; then
-        degraded=yes
-    else
-        give_up "$*"
-    fi
-}
 
 # probe NAME ATTEMPTS PAUSE TIMEOUT COMMAND…: one thing that has to succeed on the host; the times
 # are in seconds.
@@ -242,13 +181,11 @@ probe() {
     done
 }
 
+# Twice, for what dies late: before anybody is asked, and once more at the end.
 prove() {
+    restarts >"$dir/restarts"
     if [ "$settle_seconds" != 0 ]; then step settle sleep "$settle_seconds"; fi
-    newly=$(newly_failed | tr '\n' ' ')
-    if [ -n "$newly" ]; then amiss "degraded ${newly% }" || return 1; fi
-    ailing=$(ailments | grep -vxFf "$dir/ailing-before" | head -n 1)
-    if [ -n "$ailing" ]; then amiss "probe $ailing" || return 1; fi
-    probes && await_acknowledgement
+    is_well && probes && await_acknowledgement && is_well
 }
 
 # Waits until somebody has logged in anew and said so, or until nobody has for too long.
@@ -300,10 +237,18 @@ foreign_profile() {
     return 1
 }
 
+# generations: the links of the profile, one a line.
+generations() {
+    for link in "$profile"-*-link; do
+        [ ! -L "$link" ] || say "${link##*/}"
+    done
+}
+
 # Makes the system the boot default. The profile is on disk before the boot entry that names it.
 commit() {
     is_ours || return 1
     : >"$dir/committing"
+    [ -e "$dir/generations" ] || generations >"$dir/generations"
     if ! step set-profile nix-env -p "$profile" --set "$new"; then
         give_up "failed set-profile $code"
         return 1
@@ -329,6 +274,7 @@ deploy() {
 }
 
 finish_well() {
+    [ ! -e "$dir/activating" ] || rm -f "$base/unproven"
     if [ "$degraded" = yes ]; then
         finish degraded
     else

@@ -6,6 +6,7 @@
 #   lock           locked for as long as the unit works; waiters block on it
 #   proving        locked until the host waits for its acknowledgement, or does not get so far
 #   begun/         made once: an id is activated at most once
+#   reserve        room on /run, for the verdict
 #   systems        what is activated and what ran before, for whoever ends it
 #   activating, committing   made before the first change to the running system, and to the boot default
 #   awaiting, bell made when an acknowledgement is waited for, and what rings when it has come
@@ -14,7 +15,10 @@
 #   steps          "TIME begin STEP", "TIME end STEP CODE"
 #   output         what the steps printed
 #   failed-before, failed-units   the units that were failed at first and at the end, one a line
+#   restarts-before, restarts     how often services had been started again by themselves, at first and after the switch
 #   ailing-before  what else was wrong at first, see `ailments`
+#   named          the units that the switch named as failed
+#   generations    the links of the profile before the commit
 #   verdict        made once, last:
 #                    done | degraded
 #                    | refused WHY | failed STEP CODE | locked HOLDER | observed-changed RUNNING
@@ -23,6 +27,8 @@
 #                    | rolled-back REASON | rollback-failed STEP CODE REASON
 #                  REASON: failed STEP CODE | timed-out STEP | degraded UNIT… | probe NAME
 #                    | not-acknowledged | interrupted RESULT
+#
+# Beside these folders lies `unproven`: what ran before the systems in its other lines, none of which has proven itself.
 
 base=$root/run/reconcile
 # Where the folder of a deployment is that ended with a reboot, which empties /run.
@@ -32,10 +38,8 @@ profile=$profiles/system
 gcroots=$root/nix/var/nix/gcroots/reconcile
 # How much of the output a report has at its end, in bytes.
 OUTPUT_TAIL=16384
-# With less than this left on a file system, in MiB, a host fails in ways that nobody foresees.
-FREE_MEBIBYTES=16
-# What stays free on /boot, in bytes: for entries, and for the clusters of a FAT file system.
-BOOT_RESERVE=1048576
+# What is kept free for the verdict, and for the way back, in case /run runs full meanwhile, in bytes.
+RESERVE=1048576
 # How long a start waits for another, in seconds; starting a unit takes a tenth of one.
 START_SECONDS=20
 # How long the end of a killed unit waits for another deployment to let go, in seconds.
@@ -71,7 +75,7 @@ step() {
     return "$code"
 }
 
-# bounded COMMAND…: one activation, or one commit of a boot entry, killed when its time is over.
+# bounded COMMAND…: one commit of a boot entry, killed when its time is over.
 bounded() {
     timeout -s KILL "$activate_seconds" "$@"
 }
@@ -90,14 +94,10 @@ installed() {
     resolve "$profile"
 }
 
-failed_units() {
-    systemctl list-units --state=failed --plain --no-legend --no-pager 2>/dev/null 5>&- 6>&- 8>&- 9>&- |
-        head -n 50 | while read -r unit _; do say "$unit"; done
-}
-
 # finish VERDICT: writes the verdict, once. A hard link appears whole or not at all, and never
 # replaces another.
 finish() {
+    rm -f "$dir/reserve"
     failed_units >"$dir/failed-units"
     say "$*" >"$dir/verdict.$$"
     ln "$dir/verdict.$$" "$dir/verdict" 2>/dev/null && note "verdict $*"
@@ -107,8 +107,14 @@ finish() {
 # give_up REASON: the new system cannot stay. Nothing more is done here: this process ends, systemd
 # kills whatever else is left in the unit, and `ended` goes back.
 give_up() {
-    [ -e "$dir/reason" ] || say "$*" >"$dir/reason"
+    rm -f "$dir/reserve"
+    [ -s "$dir/reason" ] || say "$*" >"$dir/reason"
     return 1
+}
+
+# free_bytes PLACE: what is free on its file system.
+free_bytes() {
+    numbers=$(stat -f -c '%a %S' "$1") && say "$((${numbers% *} * ${numbers#* }))"
 }
 
 # is_running ID: whether the unit may still be at work: in doubt (systemd executes itself anew, and does

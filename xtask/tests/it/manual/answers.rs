@@ -64,8 +64,8 @@ fn every_exit_code_means_what_the_help_says() -> Result<()> {
     put(Exit::ActivationFails)?;
     let said = says(&scene, 3, &ask)?;
     assert!(said.contains("rolled back"), "{said}");
-    put(Exit::UnitsFail)?;
-    says(&scene, 4, &ask)?;
+    put(Exit::UserFails)?;
+    says(&scene, 0, &ask)?;
     // Under way when it is asked for: how that ends is the answer.
     scene.repository.set_delivering(Delivering::Sent)?;
     let system = System {

@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::Result;
-use xtask::flake::{Exit, Marker, System};
+use xtask::flake::{App, Marker, System};
 use xtask::fleet::count_begun;
 
 use super::{assert_told, attempts, counted, ends_with, gauge};
@@ -19,11 +19,11 @@ fn a_system_with_failed_units_is_degraded_in_sync_and_not_tried_again() -> Resul
         marker: Marker::Fails,
         ..System::new("2")
     };
-    let exits_4 = System {
-        exit: Exit::UnitsFail,
+    let with_a_crash_loop = System {
+        app: Some(App::Crashes),
         ..System::new("2")
     };
-    let systems = [("spare", with_failed_unit), ("uConsole", exits_4)];
+    let systems = [("spare", with_failed_unit), ("uConsole", with_a_crash_loop)];
     let revision = scene.repository.deploy("main", "Degraded", &systems)?;
     for host in &scene.hosts {
         let name = host.name.as_str();
@@ -41,6 +41,8 @@ fn a_system_with_failed_units_is_degraded_in_sync_and_not_tried_again() -> Resul
         );
         assert_eq!(gauge(&scene.daemon, "drifted", name)? as u64, 0);
     }
+    let status = status_of(&scene.daemon, "uConsole")?;
+    assert_eq!(status["outcome"]["units"][0], "testbed-app.service");
     let unit = "testbed-marker.service";
     let status = status_of(&scene.daemon, "spare")?;
     assert_eq!(status["outcome"]["units"][0], unit);

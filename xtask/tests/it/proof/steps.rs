@@ -102,7 +102,7 @@ fn a_supervisor_that_is_killed_at_any_step_leaves_the_old_system_or_the_new_one_
 {
     let scene = start_with(&ALL, |config| {
         patient(config);
-        config.proof.push_str("\nsettle = \"1s\"");
+        config.settle_seconds = 1;
         // Three of four hosts of a round may go back.
         config.tail.push_str("\n[limits]\nrollbacks = 5\n");
     })?;

@@ -31,7 +31,6 @@ impl Teller {
             // Missed deliveries and failed fetches are to be seen soon.
             config.poll_interval = Some("2s".to_owned());
             config.timeouts = "connect = \"1s\"\nobserve = \"5s\"\nactivate = \"30s\"".to_owned();
-            config.proof = "settle = \"0s\"".to_owned();
         })?;
         let prometheus = Prometheus::start(scene.daemon.config.operator, &short_alerts()?)?;
         let questions = Questions::all(&prometheus)?;
