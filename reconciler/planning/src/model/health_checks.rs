@@ -80,13 +80,16 @@ pub enum ProbeKind {
 
 /// How long a host waits for a login: three tries of a slow network, and a restart of ours.
 const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(120);
+/// A service that cannot work mostly ends within seconds; systemd calls it started before (systemd.service(5), `Type=`).
+const SETTLE: Duration = Duration::from_secs(10);
+
 impl ProofConfig {
     /// What holds where nobody says anything.
     pub fn built_in() -> Self {
         Self {
             acknowledge: Acknowledge::SameRoute,
             timeout: ACKNOWLEDGE_TIMEOUT,
-            settle: Duration::ZERO,
+            settle: SETTLE,
             on_degraded: OnDegraded::Rollback,
             on_rollback_failed: OnRollbackFailed::Stay,
             ignored_units: Vec::new(),

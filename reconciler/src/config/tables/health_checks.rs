@@ -63,7 +63,7 @@ pub(super) fn health_checks(mut table: Section<'_>, fallback: &ProofConfig) -> P
 fn ignored_units(table: &mut Section<'_>) -> Option<Vec<String>> {
     const KEY: &str = "ignored_units";
     let elements = table.list(KEY)?;
-    let read = |element| match unit(Given::Toml(element)) {
+    let read = |element| match unit_pattern(Given::Toml(element)) {
         Ok(unit) => Some(unit),
         Err(problem) => {
             table.mistake_in(KEY, element, problem);
@@ -190,15 +190,25 @@ fn one_line(word: String) -> Result<String, Problem> {
 }
 
 /// As systemd.unit(5) has names: no white space, no slash, with a suffix.
+/// A name of a unit, or a pattern of names as systemctl(1) has them.
+fn unit_pattern(given: Given<'_>) -> Result<String, Problem> {
+    let written = text(given)?;
+    unit_of(&written, ":-_.\\@*?[]!")
+}
+
 fn unit(given: Given<'_>) -> Result<String, Problem> {
     let written = text(given)?;
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
+    unit_of(&written, ":-_.\\@")
+}
+
+fn unit_of(written: &str, more: &str) -> Result<String, Problem> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || more.contains(c);
     if written.contains('.') && written.chars().all(is_plain) {
-        return Ok(written);
+        return Ok(written.to_owned());
     }
     Err(Problem::new(
-        format!("{} is not the name of a unit", quoted(&written)),
-        "it needs its suffix, and has letters, digits and `:-_.\\@` only",
+        format!("{} is not the name of a unit", quoted(written)),
+        format!("it needs its suffix, and has letters, digits and `{more}` only"),
         "write it as in \"nginx.service\"",
     ))
 }

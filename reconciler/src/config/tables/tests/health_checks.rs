@@ -25,7 +25,7 @@ acknowledge = "every-route"
 timeout = "1m"
 on_degraded = "keep"
 on_rollback_failed = "reboot"
-ignored_units = ["backup.service", "a@b.timer"]
+ignored_units = ["backup.service", "home-manager-*.service"]
 "#
     ));
     let of = |name: &str| &config.hosts[name].proof;
@@ -33,7 +33,10 @@ ignored_units = ["backup.service", "a@b.timer"]
     assert_eq!(spare.acknowledge, Acknowledge::EveryRoute);
     assert_eq!(spare.on_degraded, OnDegraded::Keep);
     assert_eq!(spare.on_rollback_failed, OnRollbackFailed::Reboot);
-    assert_eq!(spare.ignored_units, ["backup.service", "a@b.timer"]);
+    assert_eq!(
+        spare.ignored_units,
+        ["backup.service", "home-manager-*.service"]
+    );
     assert!(spare.probes.is_empty());
     let pi = of("cyt-pi");
     assert_eq!(pi.timeout, Duration::from_secs(60));
