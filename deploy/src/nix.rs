@@ -10,6 +10,7 @@ mod buildable;
 pub(crate) mod collect;
 pub(crate) mod copy;
 mod diagnosis;
+mod download;
 mod environment;
 pub(crate) mod evaluate;
 pub(crate) mod fetch;

@@ -49,6 +49,12 @@ pub(crate) fn evaluate<'a>(
     .to_vec()
 }
 
+/// A builder's log is not printed as it comes but quoted in Nix's error, where what it says cannot be taken for
+/// Nix's own words (nix-store(1), `--no-build-output`): its last lines, as many as are shown.
+fn quoting_logs() -> [String; 4] {
+    ["--no-build-output", "--option", "log-lines", "20"].map(str::to_owned)
+}
+
 /// `nix-store --realise` of a derivation's `out`, with a GC root.
 pub(crate) fn realise(derivation: &DerivationPath, root: &Path) -> Vec<String> {
     rooted(&format!("{derivation}!out"), root)
@@ -62,17 +68,19 @@ pub(crate) fn substitute(toplevel: &Toplevel, root: &Path) -> Vec<String> {
 /// `nix-store --realise` of a derivation in a host's store, by the host's Nix. The root is made after
 /// it: Nix makes roots only in stores that it has at hand.
 pub(crate) fn realise_at(store: &str, derivation: &DerivationPath) -> Vec<String> {
-    vec![
+    let mut arguments = vec![
         "--store".into(),
         store.into(),
         "--realise".into(),
         format!("{derivation}!out"),
-    ]
+    ];
+    arguments.extend(quoting_logs());
+    arguments
 }
 
 fn rooted(what: &str, root: &Path) -> Vec<String> {
     // `--indirect` is the default since 2.5 and what we need before.
-    [
+    let mut arguments = [
         "--realise",
         what,
         "--add-root",
@@ -80,7 +88,9 @@ fn rooted(what: &str, root: &Path) -> Vec<String> {
         "--indirect",
     ]
     .map(str::to_owned)
-    .to_vec()
+    .to_vec();
+    arguments.extend(quoting_logs());
+    arguments
 }
 
 /// What makes a realisation happen on a builder alone.
@@ -250,7 +260,11 @@ mod tests {
                 &format!("{PATH}.drv!out"),
                 "--add-root",
                 "/roots/cyt-pi/ab",
-                "--indirect"
+                "--indirect",
+                "--no-build-output",
+                "--option",
+                "log-lines",
+                "20"
             ]
         );
         assert_eq!(substitute(&PATH.parse().unwrap(), Path::new("/r"))[1], PATH);

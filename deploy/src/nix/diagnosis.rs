@@ -2,6 +2,10 @@
 //!
 //! Nix has no machine-readable errors; the texts here were recorded from 2.8.0, 2.26.3 and 2.34.8
 //! (`tests/recorded`), which differ mainly in the layout of the stack, which is left out.
+//!
+//! Whose fault it is: what Nix says of the revision is the revision's, a builder that failed or an error of
+//! its code; that is final. What is not recognised, and is about the machine, its daemon or a connection, is
+//! ours and passes (`general::passing`). A builder's log and a warning decide nothing of that ([`spoken`]).
 
 pub(crate) mod builder;
 pub(crate) mod general;
@@ -61,15 +65,37 @@ pub(crate) fn summary(stderr: &str) -> String {
                     "Host key verification failed",
                     "host key is known",
                     "HAS CHANGED",
+                    "Connection closed by",
+                    "Connection reset by",
                 ],
             )
     };
-    let mut lines: Vec<&str> = stderr.lines().filter(|line| speaks(line)).collect();
+    let mut lines: Vec<&str> = stderr
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("error:") && speaks(line))
+        .collect();
     lines.extend(text.lines());
     if lines.is_empty() {
         return last_lines(stderr, ERROR_LINES);
     }
     lines.truncate(ERROR_LINES);
+    lines.join("\n")
+}
+
+/// What Nix, git, ssh, sudo and a host's shell said for themselves: without a builder's log, which Nix quotes,
+/// without warnings, which are of what went on all the same, and without the code that a stack shows.
+pub(crate) fn spoken(stderr: &str) -> String {
+    let is_spoken = |line: &&str| {
+        let text = line.trim_start();
+        let is_code = text
+            .trim_start_matches(|character: char| character.is_ascii_digit())
+            .starts_with('|');
+        !is_code
+            && !["> ", "warning: ", "evaluation warning: ", "trace: "]
+                .iter()
+                .any(|start| text.starts_with(start))
+    };
+    let lines: Vec<&str> = stderr.lines().filter(is_spoken).collect();
     lines.join("\n")
 }
 
@@ -178,12 +204,13 @@ fn cut(line: &str) -> String {
 }
 
 /// Whether a derivation needs another machine: another system, or a feature that this one lacks.
-pub(crate) fn needs_another_machine(stderr: &str) -> bool {
-    // The first until 2.29, the others since.
+pub(crate) fn needs_another_machine(error_text: &str) -> bool {
+    // Nix, derivation-building-goal.cc: until 2.26; until 2.33; since.
     has_any(
-        stderr,
+        error_text,
         &[
             "is required to build '",
+            "required system or feature not available",
             "Reason: platform mismatch",
             "Reason: missing system features",
         ],

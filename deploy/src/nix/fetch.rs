@@ -1,6 +1,6 @@
 //! Recognizes a fetch that failed, and why: in the words of Nix, git, curl and ssh.
 
-use super::diagnosis::has_any;
+use super::diagnosis::{error_text, has_any, spoken};
 
 /// Why something could not be fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,7 @@ const NOT_FOUND: [&str; 5] = [
     "not our ref",
 ];
 /// What marks a failed fetch, of any cause.
-const FETCH: [&str; 9] = [
+const FETCH: [&str; 8] = [
     "ailed to fetch git repository",
     "unable to download '",
     "program 'git' failed",
@@ -85,13 +85,19 @@ const FETCH: [&str; 9] = [
     "Failed to open archive",
     "Could not read from remote repository",
     "failed to fetch",
-    "while fetching the input",
     "failed to download",
 ];
 
 /// Whether and why a fetch failed. Without a known reason the server has answered, and not with it.
+///
+/// That it failed is said by Nix's error, or the stack above it: what it warns of, a cache most often, it could
+/// do without. Why is said by git and ssh, too.
 pub(crate) fn fetch(stderr: &str) -> Option<FetchCause> {
-    has_any(stderr, &FETCH).then(|| fetch_cause(stderr).unwrap_or(FetchCause::NotFound))
+    let is_marked = has_any(&error_text(stderr), &FETCH)
+        || stderr
+            .lines()
+            .any(|line| line.trim_start().starts_with("… while fetching the input"));
+    is_marked.then(|| fetch_cause(&spoken(stderr)).unwrap_or(FetchCause::NotFound))
 }
 
 /// Whether and why a builder that downloads failed: by curl (fetchurl), git or Nix itself.

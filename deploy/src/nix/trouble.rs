@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::command::{CommandError, Finished};
 use crate::nix::access::UnusableToken;
-use crate::nix::diagnosis::general::{General, general};
+use crate::nix::diagnosis::builder::FailedBuilder;
+use crate::nix::diagnosis::general::{self, General};
 use crate::nix::diagnosis::{last_words, summary};
 use crate::shell::NulByte;
 
@@ -71,6 +72,26 @@ pub enum NixTrouble {
     )]
     DaemonUnreachable {
         /// What Nix said.
+        detail: String,
+    },
+    /// The Nix daemon went away while it was asked.
+    #[error(
+        "the Nix daemon went away in the middle: it was restarted, or killed for want of memory: {detail}"
+    )]
+    DaemonGone {
+        /// What Nix said.
+        detail: String,
+    },
+    /// The kernel or the store's database refused something.
+    #[error("the machine failed Nix: {detail}")]
+    System {
+        /// What Nix said.
+        detail: String,
+    },
+    /// Nix ended without an error of its own.
+    #[error("Nix ended without saying why{}", said_last(detail))]
+    Unexplained {
+        /// What was printed last.
         detail: String,
     },
     /// The store cannot be written.
@@ -151,6 +172,9 @@ impl NixTrouble {
             | Self::OutOfMemory { .. }
             | Self::DiskFull { .. }
             | Self::DaemonUnreachable { .. }
+            | Self::DaemonGone { .. }
+            | Self::System { .. }
+            | Self::Unexplained { .. }
             | Self::CacheUnreachable { .. }
             | Self::Preparation { .. }
             // Nobody tells us of a file that was mended, and a look at it costs nothing.
@@ -179,6 +203,7 @@ impl NixTrouble {
             Self::TimedOut { .. }
                 | Self::Killed { .. }
                 | Self::OutOfMemory { .. }
+                | Self::Unexplained { .. }
                 | Self::CacheUnreachable { .. }
                 | Self::HashMismatch { .. }
         )
@@ -191,9 +216,33 @@ impl NixTrouble {
         if let Some(signal) = finished.status.signal() {
             return Some(Self::Killed { signal });
         }
-        let cause = general(&finished.stderr)?;
-        let detail = summary(&finished.stderr);
-        Some(match cause {
+        Some(Self::named(
+            general::general(&finished.stderr)?,
+            &finished.stderr,
+        ))
+    }
+
+    /// What can pass by itself, where a failure has not been recognised.
+    pub(crate) fn passing(finished: &Finished) -> Option<Self> {
+        Some(Self::named(
+            general::passing(&finished.stderr)?,
+            &finished.stderr,
+        ))
+    }
+
+    /// What a builder died of, if it is the machine's: only its log says that the disk was full.
+    pub(crate) fn of_builder(builder: &FailedBuilder) -> Option<Self> {
+        builder
+            .log
+            .contains("No space left on device")
+            .then(|| Self::DiskFull {
+                detail: builder.log.clone(),
+            })
+    }
+
+    fn named(cause: General, stderr: &str) -> Self {
+        let detail = summary(stderr);
+        match cause {
             General::DiskFull => Self::DiskFull { detail },
             General::OutOfMemory => Self::OutOfMemory { detail },
             General::DaemonUnreachable => Self::DaemonUnreachable { detail },
@@ -202,7 +251,10 @@ impl NixTrouble {
             General::BuildGroupMissing => Self::BuildGroupMissing { detail },
             General::CacheUnreachable => Self::CacheUnreachable { detail },
             General::HashMismatch => Self::HashMismatch { detail },
-        })
+            General::DaemonGone => Self::DaemonGone { detail },
+            General::System => Self::System { detail },
+            General::Unexplained => Self::Unexplained { detail },
+        }
     }
 }
 

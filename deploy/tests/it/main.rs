@@ -37,3 +37,4 @@ mod supervisor_protocol;
 mod supervisor_race;
 mod supervisor_switch;
 mod token_server;
+mod whose_fault;

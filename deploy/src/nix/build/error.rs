@@ -7,6 +7,7 @@ use crate::command::Finished;
 use crate::nix::copy::CopyError;
 use crate::nix::diagnosis;
 use crate::nix::diagnosis::builder::{FailedBuilder, failed_builder};
+use crate::nix::download::failed_download;
 use crate::nix::fetch::{self, FetchCause};
 use crate::nix::trouble::NixTrouble;
 use crate::ssh::SshError;
@@ -188,45 +189,64 @@ impl BuildError {
 
     /// Names the cause of a failed build. `general` says on which machine Nix failed.
     pub(super) fn of(finished: &Finished, system: &str, general: fn(NixTrouble) -> Self) -> Self {
-        let stderr = finished.stderr.as_str();
-        let own = diagnosis::error_text(stderr);
         if let Some(trouble) = NixTrouble::of(finished) {
             return general(trouble);
         }
-        if diagnosis::has_any(&own, &GONE) {
-            return Self::DerivationGone { detail: own };
+        if let Some(error) = Self::of_derivation(finished, system, general) {
+            return error;
         }
-        if diagnosis::has_any(stderr, &NO_BUILDER) {
-            return Self::BuilderUnreachable {
+        let detail = diagnosis::summary(&finished.stderr);
+        if let Some(cause) = fetch::fetch(&finished.stderr) {
+            return Self::SourceFetch { cause, detail };
+        }
+        match NixTrouble::passing(finished) {
+            Some(trouble) => general(trouble),
+            None => Self::Failed { detail },
+        }
+    }
+
+    /// The same for a build in a host's store, where the connection may be what failed; but not where a
+    /// derivation is known to have.
+    pub(super) fn on_target(finished: &Finished, system: &str, address: &str) -> Self {
+        Self::of_derivation(finished, system, Self::OnTarget)
+            .or_else(|| CopyError::of_connection(finished, address).map(Self::Copy))
+            .unwrap_or_else(|| Self::of(finished, system, Self::OnTarget))
+    }
+
+    /// Names the cause, if it is known of which derivation it is.
+    fn of_derivation(
+        finished: &Finished,
+        system: &str,
+        general: fn(NixTrouble) -> Self,
+    ) -> Option<Self> {
+        let stderr = finished.stderr.as_str();
+        let own = diagnosis::error_text(stderr);
+        if diagnosis::has_any(&own, &GONE) {
+            return Some(Self::DerivationGone { detail: own });
+        }
+        if diagnosis::has_any(&diagnosis::spoken(stderr), &NO_BUILDER) {
+            return Some(Self::BuilderUnreachable {
                 system: system.to_owned(),
                 detail: diagnosis::summary(stderr),
-            };
+            });
         }
         if diagnosis::needs_another_machine(&own) {
-            return Self::PartUnsupported { detail: own };
+            return Some(Self::PartUnsupported { detail: own });
         }
-        if let Some(builder) = failed_builder(stderr) {
-            return Self::of_builder(builder, &own, general);
-        }
-        if let Some(cause) = fetch::fetch(stderr) {
-            return Self::SourceFetch {
-                cause,
-                detail: diagnosis::summary(stderr),
-            };
-        }
-        Self::Failed {
-            detail: diagnosis::summary(stderr),
-        }
+        let builder = failed_builder(stderr)?;
+        Some(Self::of_builder(builder, &own, general))
     }
 
     /// Names the cause of a builder's failure. `own` is what Nix itself said.
     fn of_builder(builder: FailedBuilder, own: &str, general: fn(NixTrouble) -> Self) -> Self {
-        let told = format!("{}\n{own}", builder.log);
-        if let Some(cause) = fetch::download(&told) {
+        if let Some(cause) = failed_download(&builder, own) {
             return Self::SourceFetch {
                 cause,
-                detail: told,
+                detail: format!("{}\n{own}", builder.log),
             };
+        }
+        if let Some(trouble) = NixTrouble::of_builder(&builder) {
+            return general(trouble);
         }
         let was_killed = builder.was_killed();
         let FailedBuilder {
@@ -234,9 +254,6 @@ impl BuildError {
             how,
             log,
         } = builder;
-        if diagnosis::has_any(&log, &["No space left on device"]) {
-            return general(NixTrouble::DiskFull { detail: log });
-        }
         if was_killed {
             return Self::BuilderKilled {
                 derivation,
@@ -253,111 +270,4 @@ impl BuildError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::nix::diagnosis::tests::{failed, recorded};
-
-    /// A recorded case, the error, what it says, and whether it is worth retrying.
-    const RECORDED: [(&str, &str, &str, bool); 14] = [
-        ("fails ", "BuilderFailed", "line 14", false),
-        (
-            "dependency ",
-            "BuilderFailed",
-            "-fails.drv failed with exit code 1",
-            false,
-        ),
-        ("hash ", "Nix", "not what was expected", false),
-        ("system ", "PartUnsupported", "aarch64-linux", false),
-        ("features ", "PartUnsupported", "kvm-x", false),
-        ("killed ", "BuilderKilled", "out of memory", true),
-        ("fetch ", "SourceFetch", FetchCause::Network.mend(), true),
-        (
-            "nooutput ",
-            "BuilderFailed",
-            "failed to produce output path",
-            false,
-        ),
-        ("full ", "Nix", "a disk is full", true),
-        ("gone", "DerivationGone", "evaluate again", true),
-        (
-            "hash --option substituters http://127.0.0.1:1",
-            "Nix",
-            "not what was expected",
-            false,
-        ),
-        (
-            "nooutput --option substituters http://nowhere.invalid",
-            "BuilderFailed",
-            "output path",
-            false,
-        ),
-        (
-            "killed --option build-users-group nixbldx",
-            "Nix",
-            "`build-users-group =`",
-            false,
-        ),
-        ("daemon", "Nix", "start nix-daemon", true),
-    ];
-
-    #[test]
-    fn every_recorded_failure_of_three_versions_of_nix_is_named() {
-        for version in ["2.8.0", "2.26.3", "2.34.8"] {
-            for (case, kind, words, worth_retrying) in RECORDED {
-                let error = BuildError::of(
-                    &recorded("build", version, case),
-                    "x86_64-linux",
-                    BuildError::Nix,
-                );
-                let shown = error.to_string();
-                assert!(
-                    format!("{error:?}").starts_with(kind),
-                    "{version} {case}: {error:?}"
-                );
-                assert!(shown.contains(words), "{version} {case}: {shown}");
-                assert_eq!(
-                    error.is_worth_retrying(),
-                    worth_retrying,
-                    "{version} {case}: {shown}"
-                );
-                assert!(!error.is_timeout(), "{version} {case}: {shown}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_machine_that_cannot_sandbox_is_told_how_to_go_on() {
-        let sandbox = "fails --option sandbox true --option sandbox-fallback false";
-        let error = BuildError::of(
-            &recorded("build", "2.26.3", sandbox),
-            "x86_64-linux",
-            BuildError::Nix,
-        );
-        assert!(error.to_string().contains("`sandbox = false`"), "{error}");
-        assert!(!error.is_worth_retrying());
-    }
-
-    #[test]
-    fn a_log_is_the_builders_last_lines_without_nixs_own() {
-        let BuildError::BuilderFailed { log, .. } = BuildError::of(
-            &recorded("build", "2.8.0", "fails "),
-            "x86_64-linux",
-            BuildError::Nix,
-        ) else {
-            panic!("another error")
-        };
-        assert!(
-            log.starts_with("line 1\n") && log.ends_with("\nline 14"),
-            "{log}"
-        );
-    }
-
-    #[test]
-    fn a_download_inside_a_builder_is_worth_another_try_and_a_test_that_fails_is_not() {
-        let curl = "building '/nix/store/x.drv'...\ncurl: (6) Could not resolve host: example.org\n\
-                    error: builder for '/nix/store/x.drv' failed with exit code 1";
-        assert!(BuildError::of(&failed(curl, 100), "s", BuildError::Nix).is_worth_retrying());
-        let test = "test net ... Connection refused\nerror: builder for '/nix/store/x.drv' failed with exit code 1";
-        assert!(!BuildError::of(&failed(test, 100), "s", BuildError::Nix).is_worth_retrying());
-    }
-}
+mod tests;

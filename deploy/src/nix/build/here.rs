@@ -7,6 +7,7 @@ use super::{BuildError, BuildRequest};
 use crate::command::Finished;
 use crate::nix::buildable::Buildable;
 use crate::nix::environment::Variable;
+use crate::nix::trouble::NixTrouble;
 use crate::nix::{Nix, arguments, environment};
 use crate::toplevel::Toplevel;
 
@@ -22,6 +23,11 @@ impl Nix {
                 let finished = self.realise(arguments, Vec::new(), request.timeout).await?;
                 if finished.status.success() {
                     return root.check(request).await;
+                }
+                if let Some(trouble) =
+                    NixTrouble::of(&finished).or_else(|| NixTrouble::passing(&finished))
+                {
+                    return Err(BuildError::Nix(trouble));
                 }
                 return Err(BuildError::SystemUnsupported {
                     system: system.clone(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{BuildError, BuildRequest};
-use crate::nix::copy::{CopyError, Link};
+use crate::nix::copy::Link;
 use crate::nix::output::Evaluated;
 use crate::nix::{Nix, arguments};
 use crate::ssh::{Connection, Privilege, RemoteCommand};
@@ -45,11 +45,8 @@ impl Nix {
             .await
             .map_err(BuildError::OnTarget)?;
         if !finished.status.success() {
-            if let Some(error) = CopyError::of_connection(&finished, &target.destination().address)
-            {
-                return Err(BuildError::Copy(error));
-            }
-            return Err(BuildError::of(&finished, system, BuildError::OnTarget));
+            let address = &target.destination().address;
+            return Err(BuildError::on_target(&finished, system, address));
         }
         drop(link);
         let root = RemoteCommand::new("nix-store")

@@ -5,13 +5,32 @@ use std::path::{Path, PathBuf};
 use crate::bytes::Bytes;
 use crate::command::Finished;
 use crate::nix::diagnosis;
+use crate::nix::diagnosis::general::PEER_GONE;
 use crate::nix::trouble::NixTrouble;
 use crate::ssh::SshError;
 
 /// What Nix says of a path that is not in the store.
 const NOT_VALID: [&str; 2] = ["' is not valid", "don't know how to build"];
-/// What it says where this machine's daemon ends while it is asked.
-const DAEMON_LOST: [&str; 3] = ["unexpected end-of-file", "Connection reset", "Broken pipe"];
+/// What ssh says where it does not reach the host, or loses it.
+const SSH_LOST: [&str; 10] = [
+    "failed to start SSH connection",
+    "Connection closed by",
+    "onnection to remote host",
+    "unexpected EOF",
+    "mux_client",
+    "Connection timed out",
+    "Connection refused",
+    "client_loop",
+    "Timeout, server",
+    "ssh: ",
+];
+/// What `sudo` warns of without refusing anything (sudo(8), "DIAGNOSTICS").
+const SUDO_CHATTER: [&str; 4] = [
+    "unable to resolve host",
+    "setrlimit(",
+    "unable to send audit message",
+    "unable to stat",
+];
 
 /// Why a system could not be copied to a host.
 #[derive(Debug, thiserror::Error)]
@@ -149,14 +168,12 @@ impl CopyError {
         }
     }
 
-    /// Names the cause of a failed copy.
+    /// Names the cause of a failed copy: what Nix says of the paths and of a store, before what is said of the
+    /// connection, which ends as a consequence, too.
     pub(super) fn of(finished: &Finished, address: &str) -> Self {
-        if let Some(error) = Self::of_connection(finished, address) {
-            return error;
-        }
-        let stderr = finished.stderr.as_str();
-        let says = |signs: &[&str]| diagnosis::has_any(stderr, signs);
-        let (address, detail) = (address.to_owned(), diagnosis::summary(stderr));
+        let own = diagnosis::error_text(&finished.stderr);
+        let says = |signs: &[&str]| diagnosis::has_any(&own, signs);
+        let (address, detail) = (address.to_owned(), diagnosis::summary(&finished.stderr));
         if says(&[
             "lacks a signature by a trusted key",
             "lacks a valid signature",
@@ -167,6 +184,9 @@ impl CopyError {
                 detail,
             };
         }
+        if let Some(error) = Self::of_entrance(finished, &address) {
+            return error;
+        }
         if let Some(trouble) = NixTrouble::of(finished) {
             return match trouble {
                 NixTrouble::Killed { .. } => Self::Nix(trouble),
@@ -176,7 +196,7 @@ impl CopyError {
         if says(&NOT_VALID) {
             return Self::PathGone { detail };
         }
-        Self::Failed { address, detail }
+        Self::of_connection(finished, &address).unwrap_or(Self::Failed { address, detail })
     }
 
     /// Names the cause of a failed signing: only where it is none that can pass, it is the key's, or who we are.
@@ -186,24 +206,47 @@ impl CopyError {
         if let Some(trouble) = NixTrouble::of(finished) {
             return Self::Nix(trouble);
         }
-        if diagnosis::has_any(stderr, &DAEMON_LOST) {
-            return Self::Nix(NixTrouble::DaemonUnreachable { detail });
-        }
         if diagnosis::has_any(stderr, &NOT_VALID) {
             return Self::PathGone { detail };
         }
-        Self::NotSigned {
-            key: key.to_owned(),
-            detail,
+        match NixTrouble::passing(finished) {
+            Some(trouble) => Self::Nix(trouble),
+            None => Self::NotSigned {
+                key: key.to_owned(),
+                detail,
+            },
         }
     }
 
     /// Names the cause, if it lies on the way to the host's Nix.
     pub(crate) fn of_connection(finished: &Finished, address: &str) -> Option<Self> {
+        Self::of_entrance(finished, address).or_else(|| {
+            let spoken = diagnosis::spoken(&finished.stderr);
+            let says = |signs: &[&str]| diagnosis::has_any(&spoken, signs);
+            (says(&PEER_GONE) || says(&SSH_LOST)).then(|| Self::ConnectionLost {
+                address: address.to_owned(),
+                detail: diagnosis::summary(&finished.stderr),
+            })
+        })
+    }
+
+    /// Names the cause, if the host does not let us to its Nix: no word of `sudo` and of the host's shell counts
+    /// unless Nix says that nobody answered.
+    fn of_entrance(finished: &Finished, address: &str) -> Option<Self> {
         let stderr = finished.stderr.as_str();
-        let says = |signs: &[&str]| diagnosis::has_any(stderr, signs);
+        if !diagnosis::has_any(&diagnosis::error_text(stderr), &PEER_GONE) {
+            return None;
+        }
+        let spoken = diagnosis::spoken(stderr);
+        let says = |signs: &[&str]| diagnosis::has_any(&spoken, signs);
         let (address, detail) = (address.to_owned(), diagnosis::summary(stderr));
-        if says(&["sudo: "]) {
+        let refuses = |line: &str| {
+            ["sudo: command not found", "sudo: not found"]
+                .iter()
+                .any(|end| line.ends_with(end))
+                || (line.starts_with("sudo: ") && !diagnosis::has_any(line, &SUDO_CHATTER))
+        };
+        if spoken.lines().any(refuses) {
             return Some(Self::SudoRefused { address, detail });
         }
         if says(&[
@@ -214,140 +257,13 @@ impl CopyError {
         ]) {
             return Some(Self::NixMissingOnHost { address, detail });
         }
-        if says(&[
+        says(&[
             "not allowed to connect to the Nix daemon",
             "/daemon-socket/socket': Permission denied",
-        ]) {
-            return Some(Self::NotAllowed { address, detail });
-        }
-        if says(&[
-            "failed to start SSH connection",
-            "Connection closed by",
-            "Connection reset",
-            "onnection to remote host",
-            "Broken pipe",
-            "unexpected end-of-file",
-            "unexpected EOF",
-            "mux_client",
-            "Connection timed out",
-            "Connection refused",
-            "client_loop",
-            "Timeout, server",
-            "ssh: ",
-        ]) {
-            return Some(Self::ConnectionLost { address, detail });
-        }
-        None
+        ])
+        .then_some(Self::NotAllowed { address, detail })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::nix::diagnosis::tests::failed;
-
-    #[test]
-    fn what_nix_ssh_and_sudo_say_is_named() {
-        // Recorded: Nix 2.8.0 and 2.26.3 here, 2.26.3 on the host.
-        let lost = "error: unexpected end-of-file";
-        for (stderr, kind, worth_retrying) in [
-            (
-                "error: cannot add path '/nix/store/d25xk1vb0xzq7x4l2fdb565zrpwlpvd2-a' because it lacks a signature by a trusted key",
-                "SignatureLacking",
-                false,
-            ),
-            (
-                "error: cannot add path '/nix/store/d25xk1vb0xzq7x4l2fdb565zrpwlpvd2-a' because it lacks a valid signature",
-                "SignatureLacking",
-                false,
-            ),
-            (
-                &format!(
-                    "error: getting status of '/nix/var/nix/daemon-socket/socket': Permission denied\n{lost}"
-                ),
-                "NotAllowed",
-                false,
-            ),
-            (
-                &format!("sudo: a password is required\n{lost}"),
-                "SudoRefused",
-                false,
-            ),
-            (
-                &format!("bash: line 1: nix-daemon: command not found\n{lost}"),
-                "NixMissingOnHost",
-                false,
-            ),
-            (lost, "ConnectionLost", true),
-            (
-                "client_loop: send disconnect: Broken pipe",
-                "ConnectionLost",
-                true,
-            ),
-            (
-                "error: writing to file: No space left on device",
-                "OnHost",
-                true,
-            ),
-            (
-                "error: path '/nix/store/d25xk1vb0xzq7x4l2fdb565zrpwlpvd2-a' is not valid",
-                "PathGone",
-                true,
-            ),
-            ("error: something new", "Failed", true),
-        ] {
-            let error = CopyError::of(&failed(stderr, 1), "pi");
-            assert!(
-                format!("{error:?}").starts_with(kind),
-                "{stderr}: {error:?}"
-            );
-            assert_eq!(error.is_worth_retrying(), worth_retrying, "{stderr}");
-        }
-    }
-
-    #[test]
-    fn only_the_key_and_who_we_are_keep_a_signing_from_being_tried_again() {
-        // Recorded: Nix 2.8.0, but for the full disk.
-        for (stderr, kind, worth_retrying) in [
-            (
-                "error: opening file '/k': No such file or directory",
-                "NotSigned",
-                false,
-            ),
-            ("error: secret key is corrupt", "NotSigned", false),
-            (
-                "error: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': No such file or directory",
-                "Nix(DaemonUnreachable",
-                true,
-            ),
-            (
-                "error: cannot open connection to remote store 'unix:///s': error: reading from file: Connection reset by peer",
-                "Nix(DaemonUnreachable",
-                true,
-            ),
-            (
-                "error: unexpected end-of-file",
-                "Nix(DaemonUnreachable",
-                true,
-            ),
-            (
-                "error: writing to file: No space left on device",
-                "Nix(DiskFull",
-                true,
-            ),
-            (
-                "don't know how to build these paths:\n  /nix/store/d25xk1vb0xzq7x4l2fdb565zrpwlpvd2-a\n\
-                 error: path '/nix/store/d25xk1vb0xzq7x4l2fdb565zrpwlpvd2-a' is not valid",
-                "PathGone",
-                true,
-            ),
-        ] {
-            let error = CopyError::of_signing(&failed(stderr, 1), Path::new("/k"));
-            assert!(
-                format!("{error:?}").starts_with(kind),
-                "{stderr}: {error:?}"
-            );
-            assert_eq!(error.is_worth_retrying(), worth_retrying, "{stderr}");
-        }
-    }
-}
+mod tests;

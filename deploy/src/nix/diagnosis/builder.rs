@@ -54,14 +54,14 @@ pub(crate) fn failed_builder(stderr: &str) -> Option<FailedBuilder> {
     })
 }
 
-/// A builder's log: quoted by Nix after the error (`nix build`), or as it came before it (`nix-store`).
+/// A builder's log: quoted by Nix after the error, as it is asked to, or as it came before it.
 fn log_around(lines: &[&str], error: usize) -> String {
     let quoted: Vec<&str> = lines[error + 1..]
         .iter()
         .map(|line| line.trim_start())
-        .skip_while(|line| !line.starts_with("> "))
+        .skip_while(|line| !line.starts_with('>'))
         .take_while(|line| line.starts_with('>'))
-        .map(|line| line.trim_start_matches("> "))
+        .map(|line| line.strip_prefix("> ").unwrap_or_default())
         .collect();
     if !quoted.is_empty() {
         return last(&quoted, LOG_LINES);

@@ -13,6 +13,9 @@ pub(crate) enum General {
     BuildGroupMissing,
     CacheUnreachable,
     HashMismatch,
+    DaemonGone,
+    System,
+    Unexplained,
 }
 
 /// What stands for a cause by itself; the first that is said counts.
@@ -66,6 +69,35 @@ const NOT_WRITABLE: [&str; 3] = [
     "Read-only file system",
     "Operation not permitted",
 ];
+/// What Nix says where its daemon, or what it reached over ssh, ends while it is asked (remote-store.cc,
+/// serialise.cc): until 2.18; since; after one of these, of whatever is asked next; where it was writing.
+pub(crate) const PEER_GONE: [&str; 7] = [
+    "unexpected end-of-file",
+    "daemon disconnected unexpectedly",
+    "unexpected EOF from daemon",
+    "opening a connection to remote store '",
+    "cannot open connection to remote store '",
+    "Connection reset by peer",
+    "Broken pipe",
+];
+/// How the kernel's words end where it is short of something, or a device or a network fails (errno(3)).
+/// What is missing or of another kind is not among them: that can be the revision's.
+const OF_THE_KERNEL: [&str; 13] = [
+    "Input/output error",
+    "Too many open files",
+    "Too many open files in system",
+    "Resource temporarily unavailable",
+    "Interrupted system call",
+    "Device or resource busy",
+    "Stale file handle",
+    "Connection refused",
+    "Connection timed out",
+    "Network is unreachable",
+    "No route to host",
+    "Transport endpoint is not connected",
+    "Remote I/O error",
+];
+
 /// The names of a cache's files; other downloads are inputs and sources.
 const OF_A_CACHE: [&str; 6] = [
     ".narinfo'",
@@ -94,4 +126,23 @@ pub(crate) fn general(stderr: &str) -> Option<General> {
     own.lines()
         .any(|line| line.contains("unable to download '") && has_any(line, &OF_A_CACHE))
         .then_some(General::CacheUnreachable)
+}
+
+/// What an unrecognised failure is taken for, if it need not be the revision's: the other end went away, the
+/// kernel or the store's database refused something, or Nix ended without any error of its own.
+///
+/// It is asked last, when nothing was found that speaks of the revision.
+pub(crate) fn passing(stderr: &str) -> Option<General> {
+    let own = error_text(stderr);
+    if own.is_empty() {
+        return Some(General::Unexplained);
+    }
+    if has_any(&own, &PEER_GONE) {
+        return Some(General::DaemonGone);
+    }
+    let is_the_systems = |line: &str| {
+        OF_THE_KERNEL.iter().any(|words| line.ends_with(words))
+            || has_any(line, &["SQLite ", "database is busy", "database is locked"])
+    };
+    own.lines().any(is_the_systems).then_some(General::System)
 }

@@ -4,6 +4,8 @@ use crate::attribute::Attribute;
 use crate::command::Finished;
 use crate::flake::FlakeSource;
 use crate::nix::diagnosis;
+use crate::nix::diagnosis::builder::FailedBuilder;
+use crate::nix::download::failed_download;
 use crate::nix::fetch::{self, FetchCause};
 use crate::nix::trouble::NixTrouble;
 
@@ -157,6 +159,7 @@ impl EvaluateError {
         }
         Self::of_source(stderr, flake)
             .or_else(|| Self::of_build(finished))
+            .or_else(|| NixTrouble::passing(finished).map(Self::Nix))
             .unwrap_or_else(|| Self::Code {
                 detail: diagnosis::evaluation_error(stderr),
             })
@@ -164,7 +167,8 @@ impl EvaluateError {
 
     /// Names the cause, if it is that the flake or an input of it is not there as it should be.
     fn of_source(stderr: &str, flake: &FlakeSource) -> Option<Self> {
-        let says = |signs: &[&str]| diagnosis::has_any(stderr, signs);
+        let spoken = diagnosis::spoken(stderr);
+        let says = |signs: &[&str]| diagnosis::has_any(&spoken, signs);
         let summary = || diagnosis::summary(stderr);
         if says(&["detected dubious ownership in repository"]) {
             return Some(Self::MirrorOwner { detail: summary() });
@@ -209,21 +213,31 @@ impl EvaluateError {
 
     /// Names the cause, if it is a build that the evaluation needs.
     fn of_build(finished: &Finished) -> Option<Self> {
-        let stderr = finished.stderr.as_str();
-        if diagnosis::needs_another_machine(stderr) {
-            return Some(Self::ImportedSystem {
-                detail: diagnosis::error_text(stderr),
-            });
+        let own = diagnosis::error_text(&finished.stderr);
+        if diagnosis::needs_another_machine(&own) {
+            return Some(Self::ImportedSystem { detail: own });
         }
-        if let Some(builder) = diagnosis::builder::failed_builder(stderr) {
-            return Some(Self::ImportedBuild {
-                detail: format!("{} {}\n{}", builder.derivation, builder.how, builder.log),
-            });
+        if let Some(builder) = diagnosis::builder::failed_builder(&finished.stderr) {
+            return Some(Self::of_builder(&builder, &own));
         }
         let code = finished.status.code()?;
-        BUILD_FAILED.contains(&code).then(|| Self::ImportedBuild {
-            detail: diagnosis::error_text(stderr),
-        })
+        BUILD_FAILED
+            .contains(&code)
+            .then_some(Self::ImportedBuild { detail: own })
+    }
+
+    fn of_builder(builder: &FailedBuilder, own: &str) -> Self {
+        let detail = format!("{} {}\n{}", builder.derivation, builder.how, builder.log);
+        if let Some(cause) = failed_download(builder, own) {
+            return Self::InputFetch { cause, detail };
+        }
+        if builder.was_killed() {
+            return Self::Nix(NixTrouble::OutOfMemory { detail });
+        }
+        match NixTrouble::of_builder(builder) {
+            Some(trouble) => Self::Nix(trouble),
+            None => Self::ImportedBuild { detail },
+        }
     }
 }
 
@@ -248,103 +262,4 @@ fn choices(nearest: Option<&str>, available: &[String]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::nix::diagnosis::tests::recorded;
-
-    fn source(case: &str) -> FlakeSource {
-        // The recorded inputs that cannot be fetched have this revision too.
-        let digits = if case == "norevision" {
-            "0123456789"
-        } else {
-            "abcdef0123"
-        };
-        FlakeSource {
-            mirror: "/srv/git/throw".into(),
-            folder: "sub".into(),
-            revision: digits.repeat(4),
-        }
-    }
-
-    /// The variant's name.
-    fn variant(error: &EvaluateError) -> String {
-        let text = format!("{error:?}");
-        text.split([' ', '(', '{']).next().unwrap().to_owned()
-    }
-
-    #[test]
-    fn every_recorded_failure_of_three_versions_of_nix_is_named() {
-        let expected = [
-            ("fetchgithub", "InputFetch", "network"),
-            ("fetchhttp1270014080privategit", "InputFetch", "access"),
-            ("fetchhttps1270011xgit", "InputFetch", "network"),
-            ("fetchsshgit1270011xgit", "InputFetch", "network"),
-            ("fetchsshgitnowhereinvalidxgit", "InputFetch", "network"),
-            ("fetchtarball", "InputFetch", "access"),
-            ("ifd", "ImportedBuild", "oh no"),
-            ("ifdsystem", "ImportedSystem", "aarch64-linux"),
-            ("nested", "Code", "nope.nix"),
-            ("noconf", "NoConfigurations", ""),
-            ("noflake", "NoFlake", ""),
-            ("nofolder", "NoFlake", "`sub`"),
-            ("nolock", "LockFile", "commit flake.lock"),
-            ("nolockgithub", "LockFile", "commit flake.lock"),
-            ("stalelock", "LockFile", "commit flake.lock"),
-            ("norevision", "RevisionMissing", "01234567"),
-            ("notoplevel", "Code", "attribute 'config' missing"),
-            ("option", "Code", "Did you mean `services.food'?"),
-            (
-                "recursion",
-                "Code",
-                "infinite recursion encountered (at flake.nix:1:86)",
-            ),
-            ("stack", "Code", "stack overflow"),
-            ("syntax", "Code", "(at flake.nix:1:55)"),
-            (
-                "throw",
-                "Code",
-                "Failed assertions:\n- The option `foo' is bad\n- And this",
-            ),
-            (
-                "undefined",
-                "Code",
-                "attribute 'missing' missing (at flake.nix:1:89)",
-            ),
-        ];
-        for version in ["2.8.0", "2.26.3", "2.34.8"] {
-            for (case, kind, words) in expected {
-                let finished = recorded("evaluate", version, case);
-                let error = EvaluateError::of(&finished, &source(case));
-                let shown = error.to_string();
-                assert_eq!(variant(&error), kind, "{version} {case}: {shown}");
-                let words = match words {
-                    "network" => FetchCause::Network.mend(),
-                    "access" => FetchCause::Access.mend(),
-                    words => words,
-                };
-                assert!(shown.contains(words), "{version} {case}: {shown}");
-                assert!(shown.lines().count() <= 16, "{version} {case}: {shown}");
-                assert!(
-                    !shown.contains("while evaluating"),
-                    "{version} {case}: {shown}"
-                );
-                let fetches = ["InputFetch", "RevisionMissing"].contains(&kind);
-                assert_eq!(error.is_worth_retrying(), fetches, "{version} {case}");
-                assert!(!error.is_timeout(), "{version} {case}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_missing_host_is_told_with_the_nearest_name_and_the_others() {
-        let error = EvaluateError::AttributeMissing {
-            attribute: "cyt_pi".parse().unwrap(),
-            nearest: Some("cyt-pi".into()),
-            available: vec!["cyt-pi".into(), "uConsole".into()],
-        };
-        assert_eq!(
-            error.to_string(),
-            "the flake has no nixosConfigurations.cyt_pi; did you mean `cyt-pi`? It has: cyt-pi, uConsole"
-        );
-    }
-}
+mod tests;
