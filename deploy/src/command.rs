@@ -212,6 +212,9 @@ impl Group {
             .args(&command.arguments)
             // As in a service: where a person stands may be a folder that Nix, or the user that we are, cannot enter.
             .current_dir("/")
+            // ssh runs a ProxyCommand, a jump host's `ssh` and what `Match exec` names by it (ssh(1), ENVIRONMENT),
+            // and the login shell of a service's user is one that refuses.
+            .env("SHELL", "/bin/sh")
             .process_group(0)
             .stdin(if command.stdin.is_empty() {
                 Stdio::null()

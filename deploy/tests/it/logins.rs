@@ -261,6 +261,29 @@ async fn a_jump_host_is_gone_through_and_its_failure_is_named() {
 }
 
 #[tokio::test]
+async fn a_jump_host_is_gone_through_whatever_the_login_shell_of_our_user_is() {
+    // The variable is the process's own, so the test runs in another one.
+    if std::env::var("SHELL").is_ok_and(|shell| shell == "/bin/false") {
+        let sshd = Sshd::start();
+        sshd.configure("behind", "ProxyJump target");
+        let connections = sshd.connections();
+        connections.reach(&[to("behind")], LIMIT).await.unwrap();
+        return;
+    }
+    let name = "logins::a_jump_host_is_gone_through_whatever_the_login_shell_of_our_user_is";
+    let again = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env("SHELL", "/bin/false")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&again.stdout);
+    assert!(
+        again.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
 async fn a_control_directory_that_is_too_deep_is_named() {
     let sshd = Sshd::start();
     let mut settings = sshd.settings();

@@ -60,6 +60,36 @@ async fn the_ssh_config_gives_alias_port_and_user() {
 }
 
 #[tokio::test]
+async fn a_proxy_command_works_whatever_the_login_shell_of_our_user_is() {
+    // The variable is the process's own, so the test runs in another one.
+    if std::env::var("SHELL").is_ok_and(|shell| shell == "/bin/false") {
+        let sshd = Sshd::new();
+        let config = format!(
+            "Host gitea\n  HostName 127.0.0.1\n  Port {0}\n  User {1}\n  ProxyCommand bash -c \"exec 3<>/dev/tcp/127.0.0.1/{0}; cat <&3 & exec cat >&3\"\n",
+            sshd.port,
+            user()
+        );
+        let url = format!("gitea:{}", sshd.world.source().display());
+        let mirror = sshd.mirror_with_config(&url, &config, AMPLE);
+        mirror.fetch().await.unwrap();
+        return;
+    }
+    let again = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "ssh::a_proxy_command_works_whatever_the_login_shell_of_our_user_is",
+        ])
+        .env("SHELL", "/bin/false")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&again.stdout);
+    assert!(
+        again.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
 async fn an_unknown_host_key_is_refused_and_so_is_a_changed_one() {
     let sshd = Sshd::new();
     let mirror = sshd.mirror();

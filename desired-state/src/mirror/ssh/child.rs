@@ -253,6 +253,9 @@ fn start(arguments: &[String]) -> io::Result<Child> {
         .args(arguments)
         // Causes are recognized by their English words; git sends its own locale along with some configurations.
         .env("LC_ALL", "C")
+        // ssh runs a ProxyCommand and a jump host's `ssh` by it (ssh(1), ENVIRONMENT), and the login shell of a
+        // service's user is one that refuses.
+        .env("SHELL", "/bin/sh")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
