@@ -5,6 +5,7 @@
 //! Nix ends its builders, which have groups of their own), then killed.
 
 mod output;
+mod short_of_memory;
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -21,6 +22,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use output::{Tail, read_tail, read_whole};
+pub(crate) use short_of_memory::ShortOfMemory;
 
 /// How long a group that was asked to end may take. Nix needs some tens of milliseconds to end its
 /// builders; what has not ended after this does not want to.
@@ -52,6 +54,8 @@ pub(crate) struct Command {
     pub(crate) stdout_limit: usize,
     /// Of standard error, this many bytes are kept: the last ones.
     pub(crate) stderr_limit: usize,
+    /// Whom the kernel should end when the machine is short of memory.
+    pub(crate) short_of_memory: ShortOfMemory,
 }
 
 /// How a command ended by itself.
@@ -123,6 +127,7 @@ impl Command {
             timeout,
             stdout_limit: DEFAULT_STDOUT_LIMIT,
             stderr_limit: DEFAULT_STDERR_LIMIT,
+            short_of_memory: ShortOfMemory::LikeOurselves,
         }
     }
 
@@ -233,10 +238,14 @@ impl Group {
         let number = child
             .id()
             .and_then(|id| i32::try_from(id).ok())
+            .map(Pid::from_raw)
             .ok_or_else(|| io::Error::other("the new process has no number"))?;
+        if command.short_of_memory == ShortOfMemory::EndItFirst {
+            short_of_memory::end_first(number);
+        }
         Ok(Self {
             child: Some(child),
-            number: Pid::from_raw(number),
+            number,
         })
     }
 

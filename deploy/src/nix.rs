@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use crate::command::{Command, Finished};
+use crate::command::{Command, Finished, ShortOfMemory};
 use access::InputAccess;
 use environment::{Surroundings, Variable};
 use platforms::Platforms;
@@ -121,6 +121,7 @@ impl Nix {
         mut command: Command,
         more: Vec<Variable>,
     ) -> Result<Finished, NixTrouble> {
+        command.short_of_memory = ShortOfMemory::EndItFirst;
         command.environment = self
             .variables()
             .await?

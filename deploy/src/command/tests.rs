@@ -75,6 +75,22 @@ async fn variables_are_set_and_removed() {
 }
 
 #[tokio::test]
+async fn what_may_use_all_memory_is_ended_for_it_before_us() {
+    let ours = std::fs::read_to_string("/proc/self/oom_score_adj").unwrap();
+    let ours: i32 = ours.trim().parse().unwrap();
+    // The kernel is told just after the command was started.
+    let told = format!(
+        "until read score < /proc/self/oom_score_adj && [ $score -gt {ours} ]; do sleep 0.01; done; echo $score"
+    );
+    let mut command = shell(&told, LONG);
+    command.short_of_memory = ShortOfMemory::EndItFirst;
+    let score = String::from_utf8(command.run().await.unwrap().stdout).unwrap();
+    assert!(score.trim().parse::<i32>().unwrap() > ours, "{score}");
+    let like_us = shell("cat /proc/self/oom_score_adj", LONG).run().await;
+    assert_eq!(like_us.unwrap().stdout, format!("{ours}\n").as_bytes());
+}
+
+#[tokio::test]
 async fn a_missing_program_is_named() {
     let error = Command::new("no-such-program-here", LONG)
         .run()

@@ -159,6 +159,17 @@ fn a_daemon_that_hangs_is_restarted_by_the_watchdog() -> Result<()> {
 }
 
 #[test]
+fn the_unit_gives_ssh_a_shell_that_works_and_outlives_a_child_that_runs_out_of_memory() -> Result<()>
+{
+    let unit = fs::read_to_string(root().join("packaging/systemd/reconcile.service"))?;
+    // systemd.exec(5): what is set here wins over the user's own shell. systemd.service(5): else `stop`.
+    for line in ["Environment=SHELL=/bin/sh", "OOMPolicy=continue"] {
+        assert!(unit.lines().any(|said| said == line), "{line} in {unit}");
+    }
+    Ok(())
+}
+
+#[test]
 #[ignore = "long"]
 fn the_documented_score_of_the_unit_is_what_systemd_gives_it() -> Result<()> {
     let fleet = Fleet::obtain()?;
