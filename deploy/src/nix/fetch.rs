@@ -13,6 +13,8 @@ pub enum FetchCause {
     HostKey,
     /// The server has no such repository, file or revision; servers say so, too, when access is lacking.
     NotFound,
+    /// The server takes no more requests of us for a while.
+    RateLimited,
 }
 
 impl FetchCause {
@@ -27,6 +29,9 @@ impl FetchCause {
                 "add the server's host key to the known_hosts file, or check why it changed"
             }
             Self::NotFound => "check the input's URL and that our key or token may read it",
+            Self::RateLimited => {
+                "the server limits our requests: give it a token (access-tokens in nix.conf, or the repository's), or wait"
+            }
         }
     }
 }
@@ -76,6 +81,14 @@ const NOT_FOUND: [&str; 5] = [
     "Cannot find Git revision",
     "not our ref",
 ];
+/// What servers say where they limit how often they are asked, with 429 or with 403 (RFC 6585, section 4).
+const RATE_LIMITED: [&str; 5] = [
+    "HTTP error 429",
+    "returned error: 429",
+    "Too Many Requests",
+    "rate limit",
+    "Rate limit",
+];
 /// What marks a failed fetch, of any cause.
 const FETCH: [&str; 8] = [
     "ailed to fetch git repository",
@@ -117,6 +130,7 @@ pub(crate) fn download(log: &str) -> Option<FetchCause> {
 fn fetch_cause(stderr: &str) -> Option<FetchCause> {
     [
         (FetchCause::HostKey, &HOST_KEY[..]),
+        (FetchCause::RateLimited, &RATE_LIMITED[..]),
         (FetchCause::Access, &ACCESS[..]),
         (FetchCause::Network, &NETWORK[..]),
         (FetchCause::NotFound, &NOT_FOUND[..]),

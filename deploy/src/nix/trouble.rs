@@ -118,6 +118,14 @@ pub enum NixTrouble {
         /// What Nix said.
         detail: String,
     },
+    /// It is told to build nothing, and nobody builds for it.
+    #[error(
+        "this Nix builds nothing itself (max-jobs = 0 in nix.conf), and no builder of it takes this: raise max-jobs, or name a builder: {detail}"
+    )]
+    BuildsNothing {
+        /// What Nix said.
+        detail: String,
+    },
     /// A binary cache cannot be reached.
     #[error(
         "a binary cache cannot be reached (check the route, DNS, the proxy variables http_proxy, https_proxy and no_proxy, and `substituters` in nix.conf): {detail}"
@@ -175,6 +183,7 @@ impl NixTrouble {
             | Self::DaemonGone { .. }
             | Self::System { .. }
             | Self::Unexplained { .. }
+            | Self::BuildsNothing { .. }
             | Self::CacheUnreachable { .. }
             | Self::Preparation { .. }
             // Nobody tells us of a file that was mended, and a look at it costs nothing.
@@ -204,6 +213,7 @@ impl NixTrouble {
                 | Self::Killed { .. }
                 | Self::OutOfMemory { .. }
                 | Self::Unexplained { .. }
+                | Self::BuildsNothing { .. }
                 | Self::CacheUnreachable { .. }
                 | Self::HashMismatch { .. }
         )
@@ -249,6 +259,7 @@ impl NixTrouble {
             General::StoreNotWritable => Self::StoreNotWritable { detail },
             General::SandboxImpossible => Self::SandboxImpossible { detail },
             General::BuildGroupMissing => Self::BuildGroupMissing { detail },
+            General::BuildsNothing => Self::BuildsNothing { detail },
             General::CacheUnreachable => Self::CacheUnreachable { detail },
             General::HashMismatch => Self::HashMismatch { detail },
             General::DaemonGone => Self::DaemonGone { detail },

@@ -136,3 +136,49 @@ async fn a_daemon_that_is_killed_in_a_build_or_an_evaluation_settles_nothing() {
     );
     assert!(error.is_worth_retrying());
 }
+
+#[tokio::test]
+async fn a_file_that_git_crypt_has_encrypted_is_named_for_the_host_that_needs_it() {
+    let world = World::new();
+    let hosts = flake(&[
+        ("x", "import ./secrets/net.nix"),
+        ("y", &built_by("echo > $out")),
+    ]);
+    let source = world.commit(&[
+        ("flake.nix", &hosts),
+        ("secrets/net.nix", "\0GITCRYPT\0\u{1}\u{7}x{"),
+    ]);
+    let both = [attribute("x"), attribute("y")];
+    let answers = world.nix().evaluate(&source, &both, PATIENCE).await;
+    let error = answers[&both[0]].as_ref().unwrap_err();
+    assert!(
+        matches!(&**error, EvaluateError::Encrypted { file } if file == "secrets/net.nix"),
+        "{error:?}"
+    );
+    assert!(!error.is_worth_retrying());
+    assert!(answers[&both[1]].is_ok());
+}
+
+#[tokio::test]
+async fn a_content_addressed_system_is_refused_in_words_and_others_go_on() {
+    let world = World::new();
+    let addressed = built_by("echo > $out").replace(
+        "derivation {",
+        "derivation { __contentAddressed = true; outputHashMode = \"recursive\"; outputHashAlgo = \"sha256\";",
+    );
+    let source = world.commit(&[(
+        "flake.nix",
+        &flake(&[("x", &addressed), ("y", &built_by("echo > $out"))]),
+    )]);
+    let nix = Nix::new(world.settings()).configured(&format!(
+        "{CONFIGURATION}extra-experimental-features = ca-derivations\n"
+    ));
+    let both = [attribute("x"), attribute("y")];
+    let answers = nix.evaluate(&source, &both, PATIENCE).await;
+    let error = answers[&both[0]].as_ref().unwrap_err();
+    assert!(
+        matches!(&**error, EvaluateError::ContentAddressed),
+        "{error:?}"
+    );
+    assert!(answers[&both[1]].is_ok());
+}

@@ -21,10 +21,9 @@ const GONE: [&str; 4] = [
     "don't know how to build",
 ];
 /// What is said where a builder does not answer: ssh speaks for itself then, and Nix says that it has none.
-const NO_BUILDER: [&str; 3] = [
+const NO_BUILDER: [&str; 2] = [
     "cannot build on 'ssh",
     "Failed to find a machine for remote build",
-    "unable to start any build",
 ];
 
 /// Why a system could not be built.
@@ -189,10 +188,13 @@ impl BuildError {
 
     /// Names the cause of a failed build. `general` says on which machine Nix failed.
     pub(super) fn of(finished: &Finished, system: &str, general: fn(NixTrouble) -> Self) -> Self {
+        if let Some(error) = Self::of_remote(finished, system) {
+            return error;
+        }
         if let Some(trouble) = NixTrouble::of(finished) {
             return general(trouble);
         }
-        if let Some(error) = Self::of_derivation(finished, system, general) {
+        if let Some(error) = Self::of_derivation(finished, general) {
             return error;
         }
         let detail = diagnosis::summary(&finished.stderr);
@@ -208,27 +210,28 @@ impl BuildError {
     /// The same for a build in a host's store, where the connection may be what failed; but not where a
     /// derivation is known to have.
     pub(super) fn on_target(finished: &Finished, system: &str, address: &str) -> Self {
-        Self::of_derivation(finished, system, Self::OnTarget)
+        Self::of_derivation(finished, Self::OnTarget)
             .or_else(|| CopyError::of_connection(finished, address).map(Self::Copy))
             .unwrap_or_else(|| Self::of(finished, system, Self::OnTarget))
     }
 
+    /// Names the cause, if it is that a builder of this machine's Nix does not answer.
+    fn of_remote(finished: &Finished, system: &str) -> Option<Self> {
+        let stderr = finished.stderr.as_str();
+        diagnosis::has_any(&diagnosis::spoken(stderr), &NO_BUILDER).then(|| {
+            Self::BuilderUnreachable {
+                system: system.to_owned(),
+                detail: diagnosis::summary(stderr),
+            }
+        })
+    }
+
     /// Names the cause, if it is known of which derivation it is.
-    fn of_derivation(
-        finished: &Finished,
-        system: &str,
-        general: fn(NixTrouble) -> Self,
-    ) -> Option<Self> {
+    fn of_derivation(finished: &Finished, general: fn(NixTrouble) -> Self) -> Option<Self> {
         let stderr = finished.stderr.as_str();
         let own = diagnosis::error_text(stderr);
         if diagnosis::has_any(&own, &GONE) {
             return Some(Self::DerivationGone { detail: own });
-        }
-        if diagnosis::has_any(&diagnosis::spoken(stderr), &NO_BUILDER) {
-            return Some(Self::BuilderUnreachable {
-                system: system.to_owned(),
-                detail: diagnosis::summary(stderr),
-            });
         }
         if diagnosis::needs_another_machine(&own) {
             return Some(Self::PartUnsupported { detail: own });

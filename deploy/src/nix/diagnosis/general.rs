@@ -11,6 +11,7 @@ pub(crate) enum General {
     StoreNotWritable,
     SandboxImpossible,
     BuildGroupMissing,
+    BuildsNothing,
     CacheUnreachable,
     HashMismatch,
     DaemonGone,
@@ -19,7 +20,7 @@ pub(crate) enum General {
 }
 
 /// What stands for a cause by itself; the first that is said counts.
-const SAID: [(General, &[&str]); 5] = [
+const SAID: [(General, &[&str]); 6] = [
     (
         General::DiskFull,
         &[
@@ -46,6 +47,11 @@ const SAID: [(General, &[&str]); 5] = [
             "'build-users-group' does not exist",
             "'build-users-group' has no members",
         ],
+    ),
+    (
+        // Nix, worker.cc: until 2.33; since.
+        General::BuildsNothing,
+        &["nable to start any build", "local builds are disabled"],
     ),
     (
         General::SandboxImpossible,

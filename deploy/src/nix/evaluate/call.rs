@@ -14,6 +14,9 @@ use crate::nix::{Nix, arguments};
 /// Looking for one file in the mirror takes milliseconds.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A file that is looked at for its first bytes is read whole; no Nix file is larger.
+const LARGEST_ENCRYPTED: usize = 8 * 1024 * 1024;
+
 /// One host's answer.
 type Answer = Result<Evaluated, Arc<EvaluateError>>;
 
@@ -42,11 +45,15 @@ impl Nix {
                 EvaluateError::InputFetch { detail, .. } if self.lacks_lock_file(flake).await => {
                     EvaluateError::LockFile { detail }
                 }
+                EvaluateError::Code { detail } => match self.encrypted_file(flake, &detail).await {
+                    Some(file) => EvaluateError::Encrypted { file },
+                    None => EvaluateError::Code { detail },
+                },
                 error => error,
             });
         }
-        let mut evaluation = output::evaluated(&finished.stdout)
-            .map_err(|source| EvaluateError::Unexpected { source })?;
+        let mut evaluation =
+            output::evaluated(&finished.stdout).map_err(EvaluateError::of_answer)?;
         Ok(attributes
             .iter()
             .map(|attribute| {
@@ -71,5 +78,22 @@ impl Nix {
             Command::new("git", LOOK_TIMEOUT).arguments(["-C", &*mirror, "cat-file", "-e", &file]);
         // The status is 128 for a file that is not there (git-cat-file(1) only promises non-zero).
         matches!(command.run().await, Ok(finished) if finished.status.code() == Some(128))
+    }
+
+    /// The file of the revision that cannot be read as Nix because it is encrypted: what git-crypt has encrypted
+    /// begins with its name, and Nix has found that to be no syntax.
+    async fn encrypted_file(&self, flake: &FlakeSource, error: &str) -> Option<String> {
+        let (_, place) = error.strip_prefix("syntax error")?.rsplit_once("(at ")?;
+        let file = place.split(':').next()?;
+        let mirror = flake.mirror.to_string_lossy();
+        let blob = format!("{}:{file}", flake.revision);
+        let mut command = Command::new("git", LOOK_TIMEOUT)
+            .arguments(["-C", &*mirror, "cat-file", "blob", &blob]);
+        command.stdout_limit = LARGEST_ENCRYPTED;
+        let shown = command.run().await.ok()?;
+        shown
+            .stdout
+            .starts_with(b"\0GITCRYPT\0")
+            .then(|| file.to_owned())
     }
 }

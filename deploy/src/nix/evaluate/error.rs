@@ -71,6 +71,14 @@ pub enum EvaluateError {
         /// What Nix said.
         detail: String,
     },
+    /// `flake.lock` has what this machine's Nix does not know.
+    #[error(
+        "flake.lock has something that this machine's Nix does not know: a newer Nix has written it; update Nix here, or lock with this version: {detail}"
+    )]
+    NewerLockFile {
+        /// What Nix said.
+        detail: String,
+    },
     /// An input could not be fetched.
     #[error("an input of the flake could not be fetched; {}: {detail}", cause.mend())]
     InputFetch {
@@ -93,6 +101,19 @@ pub enum EvaluateError {
         /// What Nix said.
         detail: String,
     },
+    /// A file of the flake is encrypted.
+    #[error(
+        "{file} is encrypted with git-crypt, and only who has its key can evaluate it: keep secrets out of what is evaluated (sops-nix, agenix)"
+    )]
+    Encrypted {
+        /// The file.
+        file: String,
+    },
+    /// The path of the system is known only once it is built.
+    #[error(
+        "the system is a floating content-addressed derivation (contentAddressedByDefault, __contentAddressed), which is not supported: what is to run has to be known before it is built"
+    )]
+    ContentAddressed,
     /// The flake's code is wrong: syntax, a type, a failed assertion, a missing attribute …
     #[error("{detail}")]
     Code {
@@ -120,6 +141,9 @@ impl EvaluateError {
             | Self::NoFlake { .. }
             | Self::MirrorOwner { .. }
             | Self::LockFile { .. }
+            | Self::NewerLockFile { .. }
+            | Self::Encrypted { .. }
+            | Self::ContentAddressed
             | Self::ImportedBuild { .. }
             | Self::ImportedSystem { .. }
             | Self::Code { .. }
@@ -141,13 +165,16 @@ impl EvaluateError {
             | Self::InputFetch { .. }
             | Self::ImportedBuild { .. }
             | Self::ImportedSystem { .. }
+            | Self::Encrypted { .. }
+            | Self::ContentAddressed
             | Self::Unexpected { .. } => true,
             Self::AttributeMissing { .. }
             | Self::NoConfigurations
             | Self::NoFlake { .. }
             | Self::RevisionMissing { .. }
             | Self::MirrorOwner { .. }
-            | Self::LockFile { .. } => false,
+            | Self::LockFile { .. }
+            | Self::NewerLockFile { .. } => false,
         }
     }
 
@@ -175,6 +202,11 @@ impl EvaluateError {
         }
         if says(&LOCK_FILE) {
             return Some(Self::LockFile {
+                detail: diagnosis::evaluation_error(stderr),
+            });
+        }
+        if is_of_a_newer_lock_file(&spoken) {
+            return Some(Self::NewerLockFile {
                 detail: diagnosis::evaluation_error(stderr),
             });
         }
@@ -211,6 +243,16 @@ impl EvaluateError {
         None
     }
 
+    /// What Nix printed is not what was asked for.
+    pub(super) fn of_answer(source: serde_json::Error) -> Self {
+        // What stands for a path that is not known yet is in no store (Nix, downstream-placeholder.cc).
+        if source.to_string().contains("` is not in /nix/store") {
+            Self::ContentAddressed
+        } else {
+            Self::Unexpected { source }
+        }
+    }
+
     /// Names the cause, if it is a build that the evaluation needs.
     fn of_build(finished: &Finished) -> Option<Self> {
         let own = diagnosis::error_text(&finished.stderr);
@@ -239,6 +281,16 @@ impl EvaluateError {
             None => Self::ImportedBuild { detail },
         }
     }
+}
+
+/// Whether the lock file has a version or an attribute that this Nix does not know (lockfile.cc, fetchers.cc):
+/// until 2.19, and since.
+fn is_of_a_newer_lock_file(said: &str) -> bool {
+    said.lines().any(|line| {
+        (line.contains("lock file '") && line.contains("has unsupported version"))
+            || (line.contains("error: unsupported ") && line.contains(" input attribute '"))
+            || (line.contains("input attribute '") && line.contains("' not supported by scheme '"))
+    })
 }
 
 /// At most this many of a flake's hosts are listed in an error.

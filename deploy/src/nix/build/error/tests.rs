@@ -224,3 +224,27 @@ fn a_machine_that_lacks_what_a_part_needs_is_named_in_every_version_of_nix() {
     );
     assert!(error.to_string().contains("{kvm}"));
 }
+
+#[test]
+fn a_nix_that_is_told_to_build_nothing_is_named_as_that_in_every_version() {
+    // worker.cc of 2.8, of 2.26, and of 2.34.
+    for said in [
+        "error: unable to start any build; either increase '--max-jobs' or enable remote builds.",
+        "error: Unable to start any build; either increase '--max-jobs' or enable remote builds.",
+        "error: Cannot build '/nix/store/00000000000000000000000000000000-x.drv'.\n       Reason: local builds are disabled (max-jobs = 0)\n       Hint: set 'max-jobs' to a non-zero value",
+    ] {
+        let error = BuildError::of(&failed(said, 1), "x86_64-linux", BuildError::Nix);
+        assert!(
+            error.to_string().contains("max-jobs = 0 in nix.conf"),
+            "{error}"
+        );
+        assert!(error.is_worth_retrying());
+    }
+    let unreachable = "cannot build on 'ssh-ng://arm': error: failed to start SSH connection to 'arm'\n\
+                       error: unable to start any build; either increase '--max-jobs' or enable remote builds.";
+    let error = BuildError::of(&failed(unreachable, 1), "aarch64-linux", BuildError::Nix);
+    assert!(
+        matches!(error, BuildError::BuilderUnreachable { .. }),
+        "{error:?}"
+    );
+}

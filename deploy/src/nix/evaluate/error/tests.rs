@@ -162,3 +162,42 @@ fn a_download_or_a_killed_builder_in_an_import_from_derivation_is_tried_again() 
         assert_eq!(error.is_worth_retrying(), is_tried_again, "{error:?}");
     }
 }
+
+#[test]
+fn a_server_that_limits_requests_is_named_as_that() {
+    for said in [
+        "error: unable to download 'https://forge/x.tar.gz': HTTP error 429",
+        "error: unable to download 'https://forge/x.tar.gz': HTTP error 403\n\n       response body:\n\n       {\"message\":\"API rate limit exceeded for 192.0.2.1\"}",
+        "fatal: unable to access 'https://forge/x.git/': The requested URL returned error: 429\nerror: program 'git' failed with exit code 128",
+    ] {
+        let error = evaluated(said);
+        assert!(
+            matches!(
+                &error,
+                EvaluateError::InputFetch {
+                    cause: FetchCause::RateLimited,
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
+        assert!(error.is_worth_retrying());
+        assert!(error.to_string().contains("limits our requests"), "{error}");
+    }
+}
+
+#[test]
+fn a_lock_file_that_a_newer_nix_has_written_is_named_as_that() {
+    for said in [
+        "error: lock file '/nix/store/0ccnxa25whszw7mgbgyzdm4nqc0zwnm8-source/flake.lock' has unsupported version 8",
+        "error: unsupported Git input attribute 'exportIgnore'",
+        "error:\n       … while updating the lock file of flake 'git+file:///x'\n\n       error: input attribute 'invented' not supported by scheme 'git'",
+    ] {
+        let error = evaluated(said);
+        assert!(
+            matches!(&error, EvaluateError::NewerLockFile { .. }),
+            "{error:?}"
+        );
+        assert!(!error.is_worth_retrying() && !error.can_be_one_hosts());
+    }
+}
