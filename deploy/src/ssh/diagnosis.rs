@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::login_fault::LoginFault;
-use crate::printable::shown;
+use crate::printable::{MAX_SHOWN, shown};
 
 impl LoginFault {
     /// Reads what `ssh` wrote before it gave up. `timeout` is the time it had been given.
@@ -19,6 +19,36 @@ impl LoginFault {
             .or_else(|| network_fault(&log, timeout))
             .unwrap_or_else(|| LoginFault::Other(shown(log.last())))
     }
+
+    /// Reads what `ssh` wrote until its time was over: what the server said before the login
+    /// (RFC 4252, section 5.4) is left where `ssh` itself has said nothing of the way there.
+    pub(super) fn read_unfinished(log: &str, timeout: Duration) -> Self {
+        let log = Log::of(log);
+        let is_ours = |line: &&str| {
+            ["ssh: ", "kex_exchange", "Warning: ", "debug", "Connection "]
+                .iter()
+                .any(|start| line.starts_with(start))
+        };
+        let banner: Vec<&str> = log.0.into_iter().filter(|line| !is_ours(line)).collect();
+        if banner.is_empty() {
+            return LoginFault::TimedOut(timeout);
+        }
+        LoginFault::NotLetIn {
+            after: timeout,
+            said: end_of(&banner),
+        }
+    }
+}
+
+/// As many of the last lines as are shown of foreign text.
+fn end_of(lines: &[&str]) -> String {
+    let mut length = 0;
+    let kept = lines.iter().rev().take_while(|line| {
+        length += line.chars().count() + 1;
+        length <= MAX_SHOWN
+    });
+    let from = lines.len() - kept.count().max(1);
+    shown(&lines[from..].join(" "))
 }
 
 /// The lines that `ssh` wrote.
@@ -27,7 +57,9 @@ struct Log<'a>(Vec<&'a str>);
 impl<'a> Log<'a> {
     fn of(text: &'a str) -> Self {
         let lines = text.lines().map(str::trim);
-        Self(lines.filter(|line| !line.is_empty()).collect())
+        // OpenSSH 10.1 prints three such lines for each server whose key exchange is not post-quantum.
+        let is_said = |line: &&str| !line.is_empty() && !line.starts_with("** ");
+        Self(lines.filter(is_said).collect())
     }
 
     /// The first line that has the first of these words that is there at all.
@@ -156,7 +188,6 @@ fn between<'a>(line: &'a str, from: &str, to: &str) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::printable::MAX_SHOWN;
 
     const LIMIT: Duration = Duration::from_secs(10);
 
@@ -168,6 +199,7 @@ mod tests {
             LoginFault::Refused => "refused",
             LoginFault::NoRoute(_) => "route",
             LoginFault::TimedOut(_) => "timeout",
+            LoginFault::NotLetIn { .. } => "not let in",
             LoginFault::Closed(_) => "closed",
             LoginFault::Proxy(_) => "proxy",
             LoginFault::HostKeyUnknown => "unknown key",
@@ -296,6 +328,45 @@ mod tests {
         let log = "@@@\nOffending ED25519 key in /etc/known_hosts:3\nREMOTE HOST IDENTIFICATION HAS CHANGED";
         let text = LoginFault::read(log, LIMIT).to_string();
         assert!(text.ends_with("(/etc/known_hosts:3)"), "{text}");
+    }
+
+    /// As OpenSSH 10.1 prints it (openssh.com/pq.html; ssh_config(5), `WarnWeakCrypto`).
+    const NOT_POST_QUANTUM: &str = "** WARNING: connection is not using a post-quantum key exchange algorithm.\n\
+         ** This session may be vulnerable to \"store now, decrypt later\" attacks.\n\
+         ** The server may need to be upgraded. See https://openssh.com/pq.html\n";
+
+    #[test]
+    fn a_warning_of_ssh_never_stands_for_the_cause() {
+        for log in [
+            format!("{NOT_POST_QUANTUM}something new"),
+            format!("something new\n{NOT_POST_QUANTUM}"),
+        ] {
+            assert_eq!(LoginFault::read(&log, LIMIT).to_string(), "something new");
+        }
+        let refused = format!("{NOT_POST_QUANTUM}user@x: Permission denied (publickey).");
+        assert_eq!(kind(&LoginFault::read(&refused, LIMIT)), "denied");
+        assert_eq!(
+            kind(&LoginFault::read_unfinished(NOT_POST_QUANTUM, LIMIT)),
+            "timeout"
+        );
+    }
+
+    #[test]
+    fn the_end_of_a_long_banner_is_shown() {
+        let log = format!(
+            "{}\nsign in at https://login.example/a/1234",
+            "by law, ".repeat(100)
+        );
+        let fault = LoginFault::read_unfinished(&log, LIMIT);
+        assert!(fault.is_worth_retrying() && fault.is_unreachable());
+        assert!(
+            fault
+                .to_string()
+                .ends_with("it says: sign in at https://login.example/a/1234"),
+            "{fault}"
+        );
+        let one_line = LoginFault::read_unfinished(&"x".repeat(1_000), LIMIT);
+        assert!(one_line.to_string().contains("xxx"));
     }
 
     #[test]

@@ -26,6 +26,17 @@ pub enum LoginFault {
     /// There was no answer in time.
     #[error("no answer within {} s; the host is off, or a firewall drops us", .0.as_secs_f32())]
     TimedOut(Duration),
+    /// The server was there, said something, and had not let us in in time.
+    #[error(
+        "no login within {} s, though the server answers: it asks for something before it lets us in, or is slow; it says: {said}",
+        .after.as_secs_f32()
+    )]
+    NotLetIn {
+        /// How long it was given.
+        after: Duration,
+        /// The last of what it said, a sign-in page's address as a rule.
+        said: String,
+    },
     /// The server, or a tunnel before it, closed the connection before the login.
     #[error(
         "the connection was closed before the login ({0}); sshd is starting, is overloaded \
@@ -106,6 +117,7 @@ impl LoginFault {
                 | LoginFault::Refused
                 | LoginFault::NoRoute(_)
                 | LoginFault::TimedOut(_)
+                | LoginFault::NotLetIn { .. }
                 | LoginFault::Closed(_)
                 | LoginFault::Proxy(_)
         )

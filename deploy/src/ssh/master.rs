@@ -87,7 +87,9 @@ impl Master {
             }),
             Ok(finished) => Err(LoginFault::read(&finished.stderr, limit)),
             Err(CommandError::NotFound { .. }) => Err(LoginFault::ClientMissing),
-            Err(CommandError::TimedOut { .. }) => Err(LoginFault::TimedOut(limit)),
+            Err(CommandError::TimedOut { stderr, .. }) => {
+                Err(LoginFault::read_unfinished(&stderr, limit))
+            }
             Err(CommandError::Start { source, .. } | CommandError::Follow { source, .. }) => {
                 Err(LoginFault::Local {
                     step: "cannot run the OpenSSH client `ssh`",

@@ -284,6 +284,27 @@ async fn a_jump_host_is_gone_through_whatever_the_login_shell_of_our_user_is() {
 }
 
 #[tokio::test]
+async fn what_a_server_says_before_it_lets_us_in_is_told() {
+    let banner = tempfile::NamedTempFile::new().unwrap();
+    fs::write(banner.path(), "Sign in at https://login.example/a/1234\n").unwrap();
+    // It speaks, and then does not come to an end with our key.
+    let sshd = Sshd::start_with(&format!(
+        "Banner {}\nAuthorizedKeysFile none\nAuthorizedKeysCommand /bin/sleep 10\nAuthorizedKeysCommandUser {}",
+        banner.path().display(),
+        crate::sshd::user()
+    ));
+    let mut settings = sshd.settings();
+    settings.connect_timeout = Duration::from_secs(2);
+    let error = failure(settings, "target").await;
+    let fault = fault(&error);
+    assert!(
+        matches!(fault, LoginFault::NotLetIn { said, .. } if said == "Sign in at https://login.example/a/1234"),
+        "{fault:?}"
+    );
+    assert!(error.is_worth_retrying() && error.is_unreachable());
+}
+
+#[tokio::test]
 async fn a_control_directory_that_is_too_deep_is_named() {
     let sshd = Sshd::start();
     let mut settings = sshd.settings();

@@ -97,6 +97,16 @@ pub enum CopyError {
         /// What the host said.
         detail: String,
     },
+    /// The host's shell speaks where Nix's answer should be.
+    #[error(
+        "what answers on {address} is not Nix: the host's shell prints something before our command; let its start-up files (.bashrc, .zshenv) print only for people: {detail}"
+    )]
+    ShellPrints {
+        /// The destination.
+        address: String,
+        /// What Nix said, and with it what the shell did.
+        detail: String,
+    },
     /// The connection broke.
     #[error("the connection to {address} broke during the copy: {detail}")]
     ConnectionLost {
@@ -147,6 +157,7 @@ impl CopyError {
             Self::Nix(trouble) | Self::OnHost(trouble) => trouble.is_worth_retrying(),
             Self::Ssh(error) => error.is_worth_retrying(),
             Self::ConnectionLost { .. }
+            | Self::ShellPrints { .. }
             | Self::PathGone { .. }
             | Self::NoSpace { .. }
             | Self::Failed { .. } => true,
@@ -234,12 +245,17 @@ impl CopyError {
     /// unless Nix says that nobody answered.
     fn of_entrance(finished: &Finished, address: &str) -> Option<Self> {
         let stderr = finished.stderr.as_str();
-        if !diagnosis::has_any(&diagnosis::error_text(stderr), &PEER_GONE) {
+        let own = diagnosis::error_text(stderr);
+        let (address, detail) = (address.to_owned(), diagnosis::summary(stderr));
+        // Nix, remote-store.cc and legacy-ssh-store.cc.
+        if own.contains("protocol mismatch") {
+            return Some(Self::ShellPrints { address, detail });
+        }
+        if !diagnosis::has_any(&own, &PEER_GONE) {
             return None;
         }
         let spoken = diagnosis::spoken(stderr);
         let says = |signs: &[&str]| diagnosis::has_any(&spoken, signs);
-        let (address, detail) = (address.to_owned(), diagnosis::summary(stderr));
         let refuses = |line: &str| {
             ["sudo: command not found", "sudo: not found"]
                 .iter()

@@ -103,6 +103,19 @@ fn only_the_key_and_who_we_are_keep_a_signing_from_being_tried_again() {
 }
 
 #[test]
+fn a_shell_that_prints_before_our_command_is_named() {
+    let stderr = "error: cannot open connection to remote store 'ssh-ng://pi': error: protocol mismatch, got 'welcome to pi'";
+    let error = CopyError::of(&failed(stderr, 1), "pi");
+    assert!(matches!(error, CopyError::ShellPrints { .. }), "{error:?}");
+    assert!(error.is_worth_retrying());
+    let words = error.to_string();
+    assert!(
+        words.contains("the host's shell prints") && words.contains("welcome to pi"),
+        "{words}"
+    );
+}
+
+#[test]
 fn what_sudo_or_a_shell_says_beside_another_cause_does_not_decide() {
     let warned = "sudo: unable to resolve host pi: Name or service not known\n";
     let full = "error: writing to file: No space left on device";
