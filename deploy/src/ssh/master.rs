@@ -1,5 +1,6 @@
 //! One login: an OpenSSH master process, over which commands are multiplexed.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use openssh::Session;
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::login_fault::LoginFault;
 use super::settings::SshSettings;
@@ -20,10 +21,10 @@ use crate::destination::Destination;
 /// How long a master outlives this process when that is killed (`ControlPersist`). As long as we live it
 /// is never idle in OpenSSH's eyes, because we stay connected to its control socket.
 const OUTLIVES_US: Duration = Duration::from_secs(10);
-/// A link that is silent for three times this is dead (`ServerAliveInterval`, `ServerAliveCountMax`
-/// of ssh_config(5)): 15 s, less than any wait of ours, more than a busy host's pause.
+/// A link that is silent for three times this is dead (`ServerAliveInterval`, and `ServerAliveCountMax`, which is
+/// 3 unless the user's file says otherwise, of ssh_config(5)): 15 s, less than any wait of ours, more than a busy
+/// host's pause.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
-const KEEP_ALIVES_MISSED: u32 = 3;
 /// How long a healthy master may take to answer on its local socket.
 const LOCAL_ANSWER: Duration = Duration::from_secs(2);
 /// The folder of one master begins so; the name is short because a socket's address is.
@@ -63,8 +64,11 @@ impl Master {
         if socket.as_os_str().len() > MAX_SOCKET_PATH {
             return Err(LoginFault::ControlPathTooLong(socket.display().to_string()));
         }
-        let mut command = Command::new("ssh", limit)
-            .arguments(arguments(settings, &socket, limit))
+        let deadline = Instant::now() + limit;
+        let keep_alive = keep_alive(settings, destination, limit).await;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut command = Command::new("ssh", left)
+            .arguments(arguments(settings, &socket, limit, keep_alive))
             .arguments(["--", &destination.address]);
         // A jump host's `ssh` has no BatchMode; without these it asks on the terminal of whoever
         // started us (ssh(1), ENVIRONMENT).
@@ -127,13 +131,56 @@ impl Master {
     }
 }
 
+/// Who says how long a silent link is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KeepAlive {
+    /// The user's file does not.
+    Ours,
+    /// The user's file: a slow link with deep queues is silent for longer than ours.
+    Users,
+}
+
+/// Asks `ssh` what the user's file says of this destination. Where it does not tell, the login will say why.
+async fn keep_alive(
+    settings: &SshSettings,
+    destination: &Destination,
+    limit: Duration,
+) -> KeepAlive {
+    let asking = Command::new("ssh", limit)
+        .arguments(config(settings))
+        // Debian's `ssh` has a default of its own where it is `yes`.
+        .arguments(["-o", "BatchMode=no", "-G", "--", &destination.address]);
+    let Ok(finished) = asking.run().await else {
+        return KeepAlive::Ours;
+    };
+    let is_set = String::from_utf8_lossy(&finished.stdout)
+        .lines()
+        .filter_map(|line| line.strip_prefix("serveraliveinterval "))
+        .any(|seconds| seconds.trim() != "0");
+    if is_set {
+        KeepAlive::Users
+    } else {
+        KeepAlive::Ours
+    }
+}
+
+/// The user's file, if it is not where `ssh` looks by itself.
+fn config(settings: &SshSettings) -> Vec<OsString> {
+    match &settings.config_file {
+        Some(file) => vec!["-F".into(), file.into()],
+        None => Vec::new(),
+    }
+}
+
 /// The arguments of a master, without the destination: the user's own configuration, except for what
 /// a program without a person at the terminal needs.
-fn arguments(settings: &SshSettings, socket: &Path, limit: Duration) -> Vec<std::ffi::OsString> {
-    let mut arguments: Vec<std::ffi::OsString> = Vec::new();
-    if let Some(file) = &settings.config_file {
-        arguments.extend(["-F".into(), file.into()]);
-    }
+fn arguments(
+    settings: &SshSettings,
+    socket: &Path,
+    limit: Duration,
+    keep_alive: KeepAlive,
+) -> Vec<OsString> {
+    let mut arguments = config(settings);
     // -M -S: its own new connection, whatever ControlPath the user's file names.
     // -f -N: to the background once logged in, without a command.
     arguments.extend(["-M", "-S"].map(Into::into));
@@ -145,8 +192,6 @@ fn arguments(settings: &SshSettings, socket: &Path, limit: Duration) -> Vec<std:
         // The user's file may say `no`; nobody is there to compare a key.
         "StrictHostKeyChecking=yes".to_owned(),
         format!("ConnectTimeout={}", limit.as_secs_f64().ceil().max(1.0)),
-        format!("ServerAliveInterval={}", KEEP_ALIVE.as_secs()),
-        format!("ServerAliveCountMax={KEEP_ALIVES_MISSED}"),
         // A forwarding that a person configured for himself would end the login when its port is taken.
         "ClearAllForwardings=yes".to_owned(),
         "PermitLocalCommand=no".to_owned(),
@@ -156,6 +201,10 @@ fn arguments(settings: &SshSettings, socket: &Path, limit: Duration) -> Vec<std:
     ] {
         arguments.push("-o".into());
         arguments.push(option.into());
+    }
+    if keep_alive == KeepAlive::Ours {
+        arguments.push("-o".into());
+        arguments.push(format!("ServerAliveInterval={}", KEEP_ALIVE.as_secs()).into());
     }
     arguments
 }
@@ -203,6 +252,48 @@ pub(super) fn sweep(directory: &Path) {
             std::os::unix::net::UnixStream::connect(entry.path().join(SOCKET_NAME)).is_ok();
         if is_ours && is_old && !answers {
             let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::destination::Sudo;
+
+    #[tokio::test]
+    async fn what_the_users_file_says_of_keepalives_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ssh_config");
+        std::fs::write(
+            &file,
+            "Host slow\nServerAliveInterval 60\nServerAliveCountMax 10\nHost counted\nServerAliveCountMax 10\n\
+             BatchMode yes\n",
+        )
+        .unwrap();
+        let settings = SshSettings {
+            config_file: Some(file),
+            control_directory: folder.path().into(),
+            connect_timeout: Duration::from_secs(20),
+            max_sessions: 1,
+        };
+        for (address, keep_alive_of, is_ours) in [
+            ("slow", KeepAlive::Users, false),
+            ("ssh://root@slow:2222", KeepAlive::Users, false),
+            ("counted", KeepAlive::Ours, true),
+            ("other", KeepAlive::Ours, true),
+        ] {
+            let destination = Destination::new(address, Sudo::No).unwrap();
+            let said = keep_alive(&settings, &destination, settings.connect_timeout).await;
+            assert_eq!(said, keep_alive_of, "{address}");
+            let words = arguments(&settings, Path::new("/s"), settings.connect_timeout, said);
+            let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+            assert_eq!(
+                words.iter().any(|word| word == "ServerAliveInterval=5"),
+                is_ours,
+                "{address}"
+            );
+            assert!(!words.iter().any(|word| word.contains("CountMax")));
         }
     }
 }
