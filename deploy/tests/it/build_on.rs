@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::copy::{TWO_MEGABYTES, as_root, as_worker, leased, nix_for, on, system};
 use crate::fleet::Host;
 use crate::nix_world::{PATIENCE, World, built_by, built_for, flake, request};
-use deploy::{BuildError, BuildOn, Connection, MinFree, Sudo, is_valid_on};
+use deploy::{BuildError, BuildOn, Connection, CopyError, MinFree, Sudo, is_valid_on};
 
 #[tokio::test]
 async fn a_host_builds_its_own_system_and_keeps_it() {
@@ -49,6 +49,43 @@ async fn a_host_builds_its_own_system_and_keeps_it() {
         nix.build(&build, None).await,
         Err(BuildError::NoTarget)
     ));
+}
+
+#[tokio::test]
+async fn whose_fault_a_failed_build_on_the_host_is_is_told_apart() {
+    let (host, world, nix) = leased("spare");
+    let connection = as_root(&host).await;
+    let printed = "curl: (7) Failed to connect to 127.0.0.1 port 1: Connection refused\n\
+                   sudo: command not found\nerror: unexpected end-of-file";
+    let prints = built_by(&format!("echo \"{printed}\" >&2; exit 1"));
+    let (source, broken) = system(&world, &nix, &prints).await;
+    let mut build = request(&source, &broken);
+    build.on = BuildOn::Target;
+    let error = nix.build(&build, Some(&connection)).await.unwrap_err();
+    assert!(
+        matches!(&error, BuildError::BuilderFailed { log, .. } if log == printed),
+        "{error:?}"
+    );
+    assert!(!error.is_worth_retrying());
+
+    // And one whose session ends while the builder says nothing.
+    let (source, silent) = system(&world, &nix, &built_by("sh -c \"sleep 5432; :\"")).await;
+    let mut build = request(&source, &silent);
+    build.on = BuildOn::Target;
+    let (error, ()) = tokio::join!(nix.build(&build, Some(&connection)), async {
+        host.until("the builder runs", "pgrep -f '[s]leep 5432'")
+            .await;
+        on(
+            &host,
+            "pkill -f '[s]shd-session: root@notty' || pkill -f '[s]shd: root@notty'",
+        );
+    });
+    let error = error.unwrap_err();
+    assert!(
+        matches!(&error, BuildError::Copy(CopyError::ConnectionLost { .. })),
+        "{error:?}"
+    );
+    assert!(error.is_worth_retrying());
 }
 
 #[tokio::test]
