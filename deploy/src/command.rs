@@ -5,6 +5,7 @@
 //! Nix ends its builders, which have groups of their own), then killed.
 
 mod output;
+mod patience;
 mod short_of_memory;
 
 use std::ffi::{OsStr, OsString};
@@ -22,6 +23,8 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use output::{Tail, read_tail, read_whole};
+pub(crate) use patience::Patience;
+use patience::Watch;
 pub(crate) use short_of_memory::ShortOfMemory;
 
 /// How long a group that was asked to end may take. Nix needs some tens of milliseconds to end its
@@ -50,6 +53,8 @@ pub(crate) struct Command {
     pub(crate) stdin: Vec<u8>,
     /// After this the whole process group is ended.
     pub(crate) timeout: Duration,
+    /// Whether that is for all that it does, or for each silence.
+    pub(crate) patience: Patience,
     /// More bytes than this on standard output end the command with an error.
     pub(crate) stdout_limit: usize,
     /// Of standard error, this many bytes are kept: the last ones.
@@ -94,6 +99,8 @@ pub(crate) enum CommandError {
         program: String,
         /// The limit.
         after: Duration,
+        /// What it was a limit of.
+        patience: Patience,
         /// The end of standard error until then, safe to print.
         stderr: String,
     },
@@ -125,6 +132,7 @@ impl Command {
             environment: Vec::new(),
             stdin: Vec::new(),
             timeout,
+            patience: Patience::Whole,
             stdout_limit: DEFAULT_STDOUT_LIMIT,
             stderr_limit: DEFAULT_STDERR_LIMIT,
             short_of_memory: ShortOfMemory::LikeOurselves,
@@ -146,7 +154,7 @@ impl Command {
 
     /// Runs it to its end, whatever its exit code. Dropping the future ends the whole group.
     pub(crate) async fn run(&self) -> Result<Finished, CommandError> {
-        let deadline = Instant::now() + self.timeout;
+        let mut deadline = Instant::now() + self.timeout;
         let program = || self.program.to_string_lossy().into_owned();
         let follow = |source| CommandError::Follow {
             program: program(),
@@ -162,11 +170,17 @@ impl Command {
 
         let mut stdout = Vec::new();
         let mut stderr = Tail::new(self.stderr_limit);
-        let ended = timeout_at(
-            deadline,
-            group.follow(&self.stdin, &mut stdout, self.stdout_limit, &mut stderr),
-        )
-        .await;
+        let mut watch = Watch::over(group.number, self.patience);
+        let ended = {
+            let following = group.follow(&self.stdin, &mut stdout, self.stdout_limit, &mut stderr);
+            tokio::pin!(following);
+            loop {
+                match timeout_at(deadline, &mut following).await {
+                    Err(_) if watch.may_go_on() => deadline += self.timeout,
+                    ended => break ended,
+                }
+            }
+        };
         match ended {
             Ok(Ok(Followed::Ended(status))) => Ok(Finished {
                 status,
@@ -189,6 +203,7 @@ impl Command {
                 Err(CommandError::TimedOut {
                     program: program(),
                     after: self.timeout,
+                    patience: self.patience,
                     stderr: stderr.text(),
                 })
             }

@@ -91,6 +91,28 @@ async fn what_may_use_all_memory_is_ended_for_it_before_us() {
 }
 
 #[tokio::test]
+async fn what_goes_on_writing_outlives_the_limit_of_its_silence() {
+    let limit = Duration::from_secs(1);
+    let mut command = shell(
+        "i=0; while [ $i -lt 25 ]; do echo x >/dev/null; sleep 0.1; i=$((i+1)); done; echo all",
+        limit,
+    );
+    command.patience = Patience::Silence;
+    assert_eq!(command.run().await.unwrap().stdout, b"all\n");
+    command.patience = Patience::Whole;
+    assert!(matches!(
+        command.run().await,
+        Err(CommandError::TimedOut { .. })
+    ));
+    let mut silent = shell("echo x; sleep 1000", limit);
+    silent.patience = Patience::Silence;
+    assert!(matches!(
+        silent.run().await,
+        Err(CommandError::TimedOut { .. })
+    ));
+}
+
+#[tokio::test]
 async fn a_missing_program_is_named() {
     let error = Command::new("no-such-program-here", LONG)
         .run()

@@ -6,8 +6,7 @@ mod validity;
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
+use crate::command::Patience;
 use crate::min_free::MinFree;
 use crate::nix::space::Shortage;
 use crate::nix::{Nix, arguments};
@@ -20,7 +19,8 @@ pub use validity::is_valid_on;
 
 impl Nix {
     /// Copies a toplevel with all that it needs, unless the host has it already, and only where it fits
-    /// beside what has to stay free. It is signed before, where there is a key. `timeout` is for both.
+    /// beside what has to stay free. It is signed before, where there is a key. `timeout` is for that, and then for
+    /// each silence: a path that is taken over a slow link goes on, and one that was broken off begins anew.
     ///
     /// What is on the host afterwards is not yet on its disk: that is for the activation to see to.
     pub async fn copy(
@@ -50,12 +50,11 @@ impl Nix {
                 reserve,
             });
         }
-        let deadline = Instant::now() + timeout;
         self.sign(toplevel, timeout).await?;
         let link = Link::to(to, self.settings.ssh_config.as_deref()).await?;
-        let left = deadline.saturating_duration_since(Instant::now());
+        let arguments = arguments::copy(toplevel, &link.store);
         let copied = self
-            .transfer_to(arguments::copy(toplevel, &link.store), &link, to, left)
+            .transfer_to(arguments, &link, to, timeout, Patience::Silence)
             .await;
         match copied {
             Err(CopyError::SignatureLacking {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::command::{CommandError, Finished};
+use crate::command::{CommandError, Finished, Patience};
 use crate::nix::access::UnusableToken;
 use crate::nix::diagnosis::builder::FailedBuilder;
 use crate::nix::diagnosis::general::{self, General};
@@ -35,6 +35,14 @@ pub enum NixTrouble {
     /// It took longer than its limit and was ended with all that it had started.
     #[error("took longer than {after:?} and was ended{}", said_last(last_words))]
     TimedOut {
+        /// The limit.
+        after: Duration,
+        /// The last lines that it printed.
+        last_words: String,
+    },
+    /// It wrote nothing for its limit and was ended with all that it had started.
+    #[error("sent nothing for {after:?} and was ended{}", said_last(last_words))]
+    Silent {
         /// The limit.
         after: Duration,
         /// The last lines that it printed.
@@ -176,6 +184,7 @@ impl NixTrouble {
         match self {
             Self::NotRun { .. }
             | Self::TimedOut { .. }
+            | Self::Silent { .. }
             | Self::Killed { .. }
             | Self::OutOfMemory { .. }
             | Self::DiskFull { .. }
@@ -201,7 +210,7 @@ impl NixTrouble {
 
     /// Whether it was given up at its limit of time.
     pub fn is_timeout(&self) -> bool {
-        matches!(self, Self::TimedOut { .. })
+        matches!(self, Self::TimedOut { .. } | Self::Silent { .. })
     }
 
     /// Whether one host's part of a common evaluation can be the cause, so that the others should be
@@ -279,10 +288,18 @@ impl From<CommandError> for NixTrouble {
             CommandError::Start { program, source } | CommandError::Follow { program, source } => {
                 Self::NotRun { program, source }
             }
-            CommandError::TimedOut { after, stderr, .. } => Self::TimedOut {
+            CommandError::TimedOut {
                 after,
-                last_words: last_words(&stderr),
-            },
+                patience,
+                stderr,
+                ..
+            } => {
+                let last_words = last_words(&stderr);
+                match patience {
+                    Patience::Whole => Self::TimedOut { after, last_words },
+                    Patience::Silence => Self::Silent { after, last_words },
+                }
+            }
             CommandError::TooMuchOutput { limit, .. } => Self::TooMuchOutput { limit },
         }
     }

@@ -270,7 +270,7 @@ async fn a_connection_that_breaks_during_the_copy_is_named_and_the_copy_goes_on_
 }
 
 #[tokio::test]
-async fn a_silent_host_ends_the_copy_at_its_time_limit() {
+async fn a_host_that_falls_silent_ends_the_copy_at_its_time_limit() {
     let (host, world, nix) = leased("spare");
     let connection = as_root(&host).await;
     let toplevel = built(
@@ -295,7 +295,7 @@ async fn a_silent_host_ends_the_copy_at_its_time_limit() {
     host.restore_network().unwrap();
     let error = result.unwrap_err();
     assert!(
-        matches!(&error, CopyError::Nix(NixTrouble::TimedOut { .. })),
+        matches!(&error, CopyError::Nix(NixTrouble::Silent { .. })),
         "{error:?}"
     );
     assert!(error.is_worth_retrying());

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{BuildError, BuildRequest};
+use crate::command::Patience;
 use crate::nix::copy::Link;
 use crate::nix::output::Evaluated;
 use crate::nix::{Nix, arguments};
@@ -36,7 +37,7 @@ impl Nix {
             .await
             .map_err(BuildError::Copy)?;
         let copy = arguments::copy_derivation(derivation, &link.store);
-        self.transfer_to(copy, &link, target, left())
+        self.transfer_to(copy, &link, target, left(), Patience::Whole)
             .await
             .map_err(BuildError::Copy)?;
         let build = arguments::realise_at(&link.store, derivation);

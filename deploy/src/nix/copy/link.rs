@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::error::CopyError;
+use crate::command::{Command, Patience};
 use crate::destination::Sudo;
 use crate::nix::environment::{self, Variable};
 use crate::nix::{Nix, arguments};
@@ -58,9 +59,12 @@ impl Nix {
         link: &Link,
         to: &Connection,
         timeout: Duration,
+        patience: Patience,
     ) -> Result<(), CopyError> {
+        let mut command = Command::new("nix", timeout).arguments(arguments);
+        command.patience = patience;
         let finished = self
-            .run("nix", arguments, link.variables(), timeout)
+            .run_command(command, link.variables())
             .await
             .map_err(CopyError::Nix)?;
         if finished.status.success() {

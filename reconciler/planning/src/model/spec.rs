@@ -182,7 +182,7 @@ pub struct Timeouts {
     pub evaluate: Duration,
     /// To build the system.
     pub build: Duration,
-    /// To copy the closure.
+    /// For each silence while the closure is copied.
     pub copy: Duration,
     /// To activate the system.
     pub activate: Duration,
