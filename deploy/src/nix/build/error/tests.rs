@@ -248,3 +248,24 @@ fn a_nix_that_is_told_to_build_nothing_is_named_as_that_in_every_version() {
         "{error:?}"
     );
 }
+
+#[test]
+fn what_was_recorded_of_a_builder_that_prints_errors_and_of_a_killed_daemon_is_told_apart() {
+    for version in ["2.8.0", "2.26.3"] {
+        let of = |case: &str| {
+            let finished = recorded("build", version, case);
+            BuildError::of(&finished, "x86_64-linux", BuildError::Nix)
+        };
+        let printed = of("printed --no-build-output --option log-lines 20");
+        assert!(
+            matches!(&printed, BuildError::BuilderFailed { log, .. }
+                if log == "error: unexpected end-of-file\nsudo: command not found"),
+            "{version}: {printed:?}"
+        );
+        let killed = of("killed daemon --no-build-output --option log-lines 20");
+        assert!(
+            matches!(&killed, BuildError::Nix(NixTrouble::DaemonGone { .. })),
+            "{version}: {killed:?}"
+        );
+    }
+}

@@ -138,6 +138,18 @@ fn a_daemon_that_goes_away_in_an_evaluation_is_tried_again_and_is_no_hosts_fault
 }
 
 #[test]
+fn a_recorded_daemon_that_was_killed_in_an_import_from_derivation_is_named() {
+    for version in ["2.8.0", "2.26.3"] {
+        let finished = recorded("evaluate", version, "daemongone");
+        let error = EvaluateError::of(&finished, &source("daemongone"));
+        assert!(
+            matches!(&error, EvaluateError::Nix(NixTrouble::DaemonGone { .. })),
+            "{version}: {error:?}"
+        );
+    }
+}
+
+#[test]
 fn a_download_or_a_killed_builder_in_an_import_from_derivation_is_tried_again() {
     let of = |how: &str, log: &str| {
         evaluated(&format!(
