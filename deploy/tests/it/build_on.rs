@@ -89,6 +89,21 @@ async fn whose_fault_a_failed_build_on_the_host_is_is_told_apart() {
 }
 
 #[tokio::test]
+async fn a_host_that_cannot_hold_what_it_has_built_settles_nothing() {
+    let (host, world, nix) = leased("spare");
+    let connection = as_root(&host).await;
+    let (source, fine) = system(&world, &nix, &built_by("echo > $out")).await;
+    let mut build = request(&source, &fine);
+    build.on = BuildOn::Target;
+    let root = "/nix/var/nix/gcroots/reconcile-built";
+    on(&host, &format!("rm -f {root}; mkdir -p {root}/in-the-way"));
+    let error = nix.build(&build, Some(&connection)).await.unwrap_err();
+    on(&host, &format!("rmdir {root}/in-the-way {root}"));
+    assert!(error.is_worth_retrying(), "{error:?}");
+    nix.build(&build, Some(&connection)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_user_with_sudo_builds_on_the_host_too() {
     let (host, world, nix) = leased("lazyworkhorse");
     let connection = as_worker(&host, Sudo::Yes).await;

@@ -8,6 +8,7 @@ use super::{BuildError, BuildRequest};
 use crate::command::Patience;
 use crate::nix::copy::Link;
 use crate::nix::output::Evaluated;
+use crate::nix::trouble::NixTrouble;
 use crate::nix::{Nix, arguments};
 use crate::ssh::{Connection, Privilege, RemoteCommand};
 use crate::toplevel::Toplevel;
@@ -64,9 +65,10 @@ impl Nix {
         if completed.code == 0 {
             Ok(toplevel.clone())
         } else {
-            Err(BuildError::Failed {
+            // It is built; what keeps it from being held is the host's.
+            Err(BuildError::OnTarget(NixTrouble::System {
                 detail: completed.complaint(),
-            })
+            }))
         }
     }
 }
