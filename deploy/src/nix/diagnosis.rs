@@ -33,6 +33,13 @@ pub(crate) fn evaluation_error(stderr: &str) -> String {
     }
 }
 
+/// The error that ended what Nix was doing, without its stack. One before it can be of a cache that Nix was told to do
+/// without (nix.conf(5), `fallback`).
+pub(crate) fn last_error(stderr: &str) -> String {
+    let last = error_blocks(stderr).pop();
+    last.map(|block| block.text).unwrap_or_default()
+}
+
 /// All that Nix itself said went wrong, in order, without stacks.
 pub(crate) fn error_text(stderr: &str) -> String {
     let blocks: Vec<String> = error_blocks(stderr)

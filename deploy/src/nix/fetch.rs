@@ -1,6 +1,6 @@
 //! Recognizes a fetch that failed, and why: in the words of Nix, git, curl and ssh.
 
-use super::diagnosis::{error_text, has_any, spoken};
+use super::diagnosis::{has_any, last_error, spoken};
 
 /// Why something could not be fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,10 +103,10 @@ const FETCH: [&str; 8] = [
 
 /// Whether and why a fetch failed. Without a known reason the server has answered, and not with it.
 ///
-/// That it failed is said by Nix's error, or the stack above it: what it warns of, a cache most often, it could
-/// do without. Why is said by git and ssh, too.
+/// That it failed is said by Nix's last error, or the stack above it: what it warned of or said before, of a cache most
+/// often, it could do without. Why is said by git and ssh, too.
 pub(crate) fn fetch(stderr: &str) -> Option<FetchCause> {
-    let is_marked = has_any(&error_text(stderr), &FETCH)
+    let is_marked = has_any(&last_error(stderr), &FETCH)
         || stderr
             .lines()
             .any(|line| line.trim_start().starts_with("… while fetching the input"));

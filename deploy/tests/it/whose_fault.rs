@@ -40,6 +40,28 @@ async fn what_a_builder_prints_is_its_log_and_never_taken_for_nixs_own_words() {
     assert!(!error.is_worth_retrying());
 }
 
+#[tokio::test]
+async fn a_cache_that_is_down_hides_nothing_that_is_wrong_in_the_code() {
+    let world = World::new();
+    // Nix asks the cache for what the evaluation has to build, goes on without it, and then comes to the error.
+    let thrown = format!(
+        "builtins.seq (builtins.readFile ({})) (throw \"no such disk\")",
+        built_by("echo > $out")
+    );
+    let source = world.commit(&[("flake.nix", &flake(&[("x", &thrown)]))]);
+    let nix = Nix::new(world.settings()).configured(&format!(
+        "{CONFIGURATION}substituters = http://127.0.0.1:1\n"
+    ));
+    let only = [attribute("x")];
+    let answers = nix.evaluate(&source, &only, PATIENCE).await;
+    let error = answers[&only[0]].as_ref().unwrap_err();
+    assert!(
+        matches!(&**error, EvaluateError::Code { detail } if detail == "no such disk"),
+        "{error:?}"
+    );
+    assert!(!error.is_worth_retrying());
+}
+
 /// A daemon of our own over this machine's store; it ends with all that it started.
 struct Daemon(Child);
 

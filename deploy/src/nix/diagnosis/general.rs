@@ -129,8 +129,13 @@ pub(crate) fn general(stderr: &str) -> Option<General> {
     if has_any(&own, &["hash mismatch", "NAR hash"]) {
         return Some(General::HashMismatch);
     }
+    let is_of_a_cache = |line: &str| {
+        (line.contains("unable to download '") && has_any(line, &OF_A_CACHE))
+            // Nix, derivation-goal.cc, whatever kept it from what a cache had promised.
+            || line.contains("(usually happens due to networking issues)")
+    };
     own.lines()
-        .any(|line| line.contains("unable to download '") && has_any(line, &OF_A_CACHE))
+        .any(is_of_a_cache)
         .then_some(General::CacheUnreachable)
 }
 

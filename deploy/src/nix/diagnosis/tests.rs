@@ -59,6 +59,10 @@ fn general_causes_are_found_in_what_nix_says_and_not_in_a_builders_log() {
             Some(General::CacheUnreachable),
         ),
         (
+            "error: some substitutes for the outputs of derivation '/nix/store/x.drv' failed (usually happens due to networking issues); try '--fallback' to build derivation from source ",
+            Some(General::CacheUnreachable),
+        ),
+        (
             "warning: unable to download 'https://cache.example/nix-cache-info': Could not resolve host\nerror: syntax error",
             None,
         ),

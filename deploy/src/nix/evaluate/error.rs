@@ -181,7 +181,14 @@ impl EvaluateError {
     /// Names the cause of a failed evaluation.
     pub(super) fn of(finished: &Finished, flake: &FlakeSource) -> Self {
         let stderr = finished.stderr.as_str();
-        if let Some(trouble) = NixTrouble::of(finished) {
+        let is_decisive = |trouble: &NixTrouble| {
+            !matches!(trouble, NixTrouble::CacheUnreachable { .. })
+                || diagnosis::has_any(
+                    &diagnosis::last_error(stderr),
+                    &["unable to download '", "due to networking issues"],
+                )
+        };
+        if let Some(trouble) = NixTrouble::of(finished).filter(is_decisive) {
             return Self::Nix(trouble);
         }
         Self::of_source(stderr, flake)

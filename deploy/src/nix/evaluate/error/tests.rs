@@ -107,6 +107,7 @@ fn a_cache_that_does_not_answer_never_hides_what_is_wrong_in_the_code() {
                   warning: unable to download 'http://127.0.0.1:9/x.narinfo': Could not connect to server\n";
     for said in [
         "error: no such disk",
+        "error: unable to download 'http://127.0.0.1:9/x.narinfo': HTTP error 503\nerror: no such disk",
         "error:\n       … while evaluating attribute 'hosts'\n         at «string»:1:44:\n            1| x: throw \"failed to fetch: not found\"\n             |    ^\n\n       error: no such disk",
     ] {
         let error = evaluated(&format!("{warned}{said}"));
