@@ -14,3 +14,4 @@ pub mod reconciliation;
 pub mod record;
 pub mod rollout;
 pub mod supersede;
+mod witness;

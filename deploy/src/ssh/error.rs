@@ -143,6 +143,17 @@ impl SshError {
         }
     }
 
+    /// Whether all that failed is this machine's own, and so says nothing about the host.
+    pub fn is_ours(&self) -> bool {
+        match self {
+            SshError::NotReached { failures } => {
+                failures.iter().all(|failure| failure.fault.is_ours())
+            }
+            SshError::NoDestination | SshError::Client { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Whether a command was given up at its limit of time. A host that does not answer a login in time is
     /// unreachable instead.
     pub fn is_timeout(&self) -> bool {
@@ -189,6 +200,29 @@ mod tests {
         ] {
             assert_eq!(error.is_access_refused(), is_refused, "{error}");
             assert!(!error.is_timeout(), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_this_machine_lacks_says_nothing_about_the_host() {
+        let route = |words: &str| LoginFault::NoRoute(words.to_owned());
+        for (error, is_ours) in [
+            (not_reached([LoginFault::ClientMissing]), true),
+            (
+                not_reached([route("connect: Network is unreachable")]),
+                true,
+            ),
+            (not_reached([route("connect: No route to host")]), false),
+            (
+                not_reached([LoginFault::ClientMissing, LoginFault::Refused]),
+                false,
+            ),
+            (
+                not_reached([LoginFault::PermissionDenied(String::new())]),
+                false,
+            ),
+        ] {
+            assert_eq!(error.is_ours(), is_ours, "{error}");
         }
     }
 

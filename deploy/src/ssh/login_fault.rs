@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use crate::destination::AddressError;
 
+/// What strerror(3) says of ENETUNREACH: no route leads out of this machine. Of EHOSTUNREACH it says another sentence,
+/// and that comes from further away.
+const NETWORK_UNREACHABLE: &str = "Network is unreachable";
+
 /// Why a login failed, as far as `ssh` tells.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -135,6 +139,22 @@ impl LoginFault {
                 | LoginFault::HostKeyChanged(_)
                 | LoginFault::NoCommonAlgorithm(_)
         )
+    }
+
+    /// Whether it is this machine's own, and so says nothing about the host: no client, no key that works, no network.
+    pub fn is_ours(&self) -> bool {
+        match self {
+            LoginFault::NoRoute(words) => words.contains(NETWORK_UNREACHABLE),
+            LoginFault::Address(_)
+            | LoginFault::KeyMissing(_)
+            | LoginFault::KeyPermissions(_)
+            | LoginFault::KeyUnusable(..)
+            | LoginFault::Configuration(_)
+            | LoginFault::ControlPathTooLong(_)
+            | LoginFault::ClientMissing
+            | LoginFault::Local { .. } => true,
+            _ => false,
+        }
     }
 
     /// Whether a server saw this try and may have counted it against us (sshd's

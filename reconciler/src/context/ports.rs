@@ -128,6 +128,16 @@ pub enum HostError {
 }
 
 impl HostError {
+    /// Whether it is this machine's own fault, and so says nothing about the host.
+    pub fn is_ours(&self) -> bool {
+        match self {
+            Self::Login(error)
+            | Self::Observe(ObserveError::Ssh(error))
+            | Self::Activate(ActivateError::Ssh { source: error, .. }) => error.is_ours(),
+            _ => false,
+        }
+    }
+
     /// Whether asking again can succeed.
     pub fn is_worth_retrying(&self) -> bool {
         match self {

@@ -61,8 +61,8 @@ impl Starving {
 }
 
 /// Deployments under way that this process has attended to: it began them, or tried to reach their
-/// hosts and could not. If such a host goes back for want of an acknowledgement, its system is to
-/// blame; else we were away.
+/// hosts and could not, though nothing of ours was in the way. If such a host goes back for want of an
+/// acknowledgement, its system is to blame; else we were away, or cut off.
 #[derive(Debug, Default)]
 pub struct Attended(Mutex<BTreeSet<String>>);
 
@@ -70,6 +70,11 @@ impl Attended {
     /// This deployment is attended to from now on.
     pub fn note(&self, deployment: &str) {
         self.0.lock().insert(deployment.to_owned());
+    }
+
+    /// It was not, for we could not: whatever became of it meanwhile says nothing about its system.
+    pub fn retract(&self, deployment: &str) {
+        self.0.lock().remove(deployment);
     }
 
     /// Whether it was; forgets it.

@@ -4,7 +4,8 @@
 //! # Protocol
 //!
 //! 1. The permit: activations bound by `limits.activations`. A crash here leaves nothing.
-//! 2. What is wanted, the rollout and the window are looked at once more: the wait for the permit can take hours.
+//! 2. What is wanted, the rollout and the window are looked at once more: the wait for the permit can take hours. That a
+//!    new login works is looked at too, or one that never worked would condemn the system.
 //! 3. The deployment is written down, with the name that its unit will bear. A crash from here on is found by the
 //!    next start, which asks the host by that name; if the unit never started, the host says that it knows nothing.
 //! 4. It is started. To start it again by the same name is harmless.
@@ -76,6 +77,9 @@ impl Reconciliation {
             let detail = "the host has no /run/current-system: it does not run NixOS";
             return Ok(refused(detail.into()));
         };
+        if let Err(outcome) = self.new_logins_work(goal, &ready).await {
+            return Ok(failed(outcome));
+        }
         let id = match new_id(self.now(), self.context.clock.number()) {
             Ok(id) => id,
             Err(error) => return Ok(refused(error.to_string())),
@@ -202,7 +206,11 @@ impl Reconciliation {
             match self.ask(deployment, id, left).await {
                 Ok(answer) => return Some(answer),
                 Err(error) => {
-                    self.context.registries.attended.note(&deployment.id);
+                    let attended = &self.context.registries.attended;
+                    match error.is_ours() || self.is_cut_off().await {
+                        true => attended.retract(&deployment.id),
+                        false => attended.note(&deployment.id),
+                    }
                     tracing::debug!(host = %self.host, deployment = %id, error = error_chain(&error), "asking again");
                 }
             }

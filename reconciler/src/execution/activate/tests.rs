@@ -44,6 +44,7 @@ async fn a_system_is_started_waited_for_acknowledged_by_a_new_login_and_cleaned_
         "evaluate a: cyt-pi",
         "build a here",
         "copy to cyt-pi",
+        "observe cyt-pi anew",
         "start switch cyt-pi",
         "wait cyt-pi",
         "log in cyt-pi",
