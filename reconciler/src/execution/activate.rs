@@ -28,7 +28,7 @@ use planning::model::health_checks::Acknowledge;
 use planning::model::report::Step;
 use tokio::time::Instant;
 
-use crate::context::ports::{HostError, Login};
+use crate::context::ports::{HostError, Login, Way};
 use crate::error_chain::error_chain;
 use crate::execution::build_and_copy::Ready;
 use crate::execution::health;
@@ -42,6 +42,9 @@ const BETWEEN_TRIES: Duration = Duration::from_secs(3);
 /// A host that answers nothing for this long while its activation is under way is left to a later
 /// reconciliation, which takes the deployment up again; until then `status` says that it does not answer.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a question may take a host whose activation is under way: while logind is not well, pam_systemd waits 25 s
+/// for it at each login (sd_bus_call(3), its default limit), and that is when the host has to be asked.
+const SLOW_LOGIN: Duration = Duration::from_secs(60);
 /// The activation ends by itself on the host at its time limit; this much later it has been told.
 const MARGIN: Duration = Duration::from_secs(60);
 
@@ -156,6 +159,15 @@ impl Reconciliation {
         }
     }
 
+    /// The way to a host that may let us in slowly.
+    fn patient_way(&self) -> Way {
+        let way = self.way();
+        Way {
+            observe: way.observe.max(SLOW_LOGIN),
+            ..way
+        }
+    }
+
     /// Takes up a deployment that was under way when an earlier reconciliation, or an earlier run of ours, ended.
     /// `None` while the host does not answer. How it ended is not written down yet.
     pub async fn resume(&self, deployment: &Deployment) -> Option<Attempt> {
@@ -234,7 +246,7 @@ impl Reconciliation {
         id: &DeploymentId,
         left: Duration,
     ) -> Result<(ActivationReport, Observation), HostError> {
-        let (hosts, way) = (&self.clients.hosts, self.way());
+        let (hosts, way) = (&self.clients.hosts, self.patient_way());
         let report = hosts.wait(&way, id, left).await?;
         if report.verdict == ActivationVerdict::Awaiting {
             if self.config.proof.acknowledge == Acknowledge::EveryRoute {

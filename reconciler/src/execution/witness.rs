@@ -20,7 +20,7 @@ impl Reconciliation {
     pub async fn is_cut_off(&self) -> bool {
         let mut asked = 0;
         for (host, config) in &self.clients.config.hosts {
-            if *host == self.host || !self.has_answered(host).await {
+            if *host == self.host || !self.is_a_witness(host).await {
                 continue;
             }
             let way = Way::to(host, config);
@@ -35,11 +35,14 @@ impl Reconciliation {
         asked > 0
     }
 
-    async fn has_answered(&self, host: &HostName) -> bool {
+    /// Whether it answered at its last look, and nothing is done to it that could take it away: one bad commit cuts off
+    /// every host that gets it.
+    async fn is_a_witness(&self, host: &HostName) -> bool {
         let stored = Stored::load(&self.context, host).await;
         stored.is_ok_and(|stored| {
             let presence = &stored.remembered.state.presence;
-            presence.last_seen.is_some() && presence.unreachable.is_none()
+            let answered = presence.last_seen.is_some() && presence.unreachable.is_none();
+            answered && stored.in_flight.is_none()
         })
     }
 

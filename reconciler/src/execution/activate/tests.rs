@@ -36,6 +36,13 @@ fn a_deployments_name_tells_when_it_began() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_host_that_lets_us_in_slowly_while_its_logind_restarts_is_waited_for() {
+    let scene = scene(&format!("{HOST}\ntimeouts.observe = \"5s\"")).await;
+    assert_eq!(scene.one(None).way().observe, Duration::from_secs(5));
+    assert_eq!(scene.one(None).patient_way().observe, SLOW_LOGIN);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_system_is_started_waited_for_acknowledged_by_a_new_login_and_cleaned_up_after() {
     let scene = scene(HOST).await;
     scene.reconcile().await;

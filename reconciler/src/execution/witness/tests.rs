@@ -42,6 +42,31 @@ async fn a_host_that_goes_back_while_others_answer_us_keeps_its_system_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn hosts_that_get_the_same_commit_are_no_witnesses_for_each_other() {
+    let scene = scene("[hosts.cyt-pi]\n[hosts.spare]").await;
+    let spare = scene.of("spare");
+    spare.settle().await;
+    let both = [&scene, &spare];
+    scene.push('b');
+    spare.push('b');
+    for one in both {
+        one.change(|host| host.goes_silent = true);
+    }
+    tokio::join!(scene.reconcile(), spare.reconcile());
+    for one in both {
+        one.change(|host| {
+            (host.is_away, host.goes_silent) = (false, false);
+            host.verdict = Some(ActivationVerdict::RolledBack {
+                reason: RollbackReason::NotAcknowledged,
+            });
+        });
+        one.suspend();
+        one.reconcile().await;
+        assert!(one.state().quarantine.is_some(), "{:?}", one.state());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_there_is_nobody_else_to_ask_the_silence_counts() {
     let scene = silence_with("", false).await;
     assert!(scene.state().quarantine.is_some());

@@ -2,7 +2,7 @@
 //! was told is true.
 
 use anyhow::{Context, Result};
-use xtask::flake::{Cut, Exit, Hang, Marker, System};
+use xtask::flake::{App, Cut, Exit, Hang, Marker, System};
 
 use super::quick;
 use crate::scene::{history, never_built, places, status_of, wait_until_clean};
@@ -34,12 +34,22 @@ fn system(random: &mut Random, round: u32) -> Result<(System, &'static str)> {
     let mut system = never_built(&format!("storm-{round}"))?;
     let cuts = [Cut::Link, Cut::Address, Cut::Firewall, Cut::Sshd, Cut::Keys];
     let hangs = [Hang::Stop, Hang::Activate, Hang::Start];
-    let exits = [Exit::ActivationFails, Exit::Panics];
+    let exits = [Exit::ActivationFails, Exit::Panics, Exit::LosesLogind];
     match random.below(10) {
-        0..4 => return Ok((system, "converged")),
+        0..4 => {
+            // Service accounts come and go meanwhile.
+            match random.below(4) {
+                0 => system.user_gone_times = 1,
+                1 => system.user_gone_times = 2,
+                2 => system.exit = Exit::UserFails,
+                _ => {}
+            }
+            return Ok((system, "converged"));
+        }
         4..6 => system.cut = Some(cuts[random.below(5) as usize]),
         6 => system.hang = Some(hangs[random.below(3) as usize]),
-        7 => system.exit = exits[random.below(2) as usize],
+        7 => system.exit = exits[random.below(3) as usize],
+        8 if random.below(2) == 0 => system.app = Some(App::Crashes),
         8 => system.marker = Marker::Fails,
         _ => {
             system.exit = Exit::BootLoaderFails;
