@@ -3,7 +3,8 @@
 //!
 //! # Guarantees
 //!
-//! - A fetch ends at its time limit, whatever the server does, and one mirror is fetched by one at a time.
+//! - A fetch ends when nothing has moved for as long as is allowed, whatever the server does, and one mirror is fetched
+//!   by one at a time.
 //! - A damaged mirror is moved to `DIRECTORY.broken` and cloned again at the next fetch, and
 //!   [`Fetched::recloned`] says so. Trouble with the network never leads to a new clone, and the damaged mirror
 //!   stays where it is until the new one is complete.
@@ -12,23 +13,25 @@
 //!
 //! # Layout
 //!
-//! `address` `credentials` what is checked before the network is touched · `fetch` one fetch · `ssh` through the
-//! OpenSSH client · `stop` its end · `libgit2` its limits · `layout` `branches` `health` the repository on disk ·
-//! `lineage` `revisions` what it is asked · `remote_failure` `error` what can go wrong, and the mend.
+//! `address` `credentials` what is checked before the network is touched · `fetch` one fetch · `git` by git itself ·
+//! `listing` what the server has · `stop` its end · `libgit2` the limits of who reads · `layout` `branches` `health`
+//! the repository on disk · `lineage` `revisions` what it is asked · `remote_failure` `error` what can go wrong, and
+//! the mend.
 
 mod address;
 mod branches;
 mod credentials;
 mod error;
 mod fetch;
+mod git;
 mod health;
 mod layout;
 mod libgit2;
 mod lineage;
+mod listing;
 mod remote_failure;
 mod revisions;
 mod settings;
-mod ssh;
 mod stop;
 
 use std::path::Path;
@@ -53,10 +56,6 @@ use branches::Tips;
 use fetch::Fetch;
 use layout::Layout;
 use stop::{CallOff, Stop};
-
-/// How long the thread of a fetch gets to notice its limit and to say what the server said last; after that the
-/// call returns without it.
-const GRACE: Duration = Duration::from_secs(1);
 
 /// A mirror of one repository. Clones share it.
 #[derive(Debug, Clone)]
@@ -123,19 +122,20 @@ impl Mirror {
     ///
     /// Everything that can go wrong with files, ssh, the network and the server, each with its mend.
     pub async fn fetch(&self) -> Result<Fetched, MirrorError> {
-        let stop = Stop::after(self.inner.settings.timeout);
+        let limit = self.inner.settings.timeout;
         let turn = Arc::clone(&self.inner.turn).lock_owned();
-        let turn = tokio::time::timeout_at(stop.at(), turn)
+        let turn = tokio::time::timeout(limit, turn)
             .await
             .map_err(|_| MirrorError::Busy {
                 directory: self.directory().to_owned(),
-                limit: stop.limit(),
+                limit,
             })?;
         let fetch = move |inner: &Inner, stop: &Arc<Stop>| {
             let _turn = turn;
             inner.fetch(stop)
         };
-        self.bounded(stop, fetch).await
+        self.while_wanted(Stop::after_silence_of(limit), fetch)
+            .await
     }
 
     /// Asks the server whether it can be fetched from, within `limit`, and leaves the mirror alone.
@@ -147,7 +147,8 @@ impl Mirror {
         let ask = |inner: &Inner, stop: &Arc<Stop>| {
             Fetch::prepare(&inner.settings, &inner.address, stop)?.ask()
         };
-        self.bounded(Stop::after(limit), ask).await
+        let asked = self.while_wanted(Stop::after_silence_of(limit), ask).await;
+        asked.map(|_| ())
     }
 
     /// Where a branch points; `None` if the server has no such branch.
@@ -243,25 +244,15 @@ impl Mirror {
         self.inner.in_doubt.store(true, Ordering::Relaxed);
     }
 
-    /// Does what reaches for the server, in a thread that may block, and returns at the limit at the latest, whatever
-    /// the server does. With the future, the work ends too.
-    async fn bounded<T: Send + 'static>(
+    /// Does what reaches for the server, in a thread that may block. With the future, the work ends too.
+    async fn while_wanted<T: Send + 'static>(
         &self,
         stop: Arc<Stop>,
         work: impl FnOnce(&Inner, &Arc<Stop>) -> Result<T, MirrorError> + Send + 'static,
     ) -> Result<T, MirrorError> {
         let _call_off = CallOff(Arc::clone(&stop));
-        let (at, limit) = (stop.at() + GRACE, stop.limit());
         let inner = Arc::clone(&self.inner);
-        let work = tokio::task::spawn_blocking(move || work(&inner, &stop));
-        match tokio::time::timeout_at(at, work).await {
-            Ok(done) => done?,
-            Err(_) => Err(MirrorError::TimedOut {
-                url: self.inner.settings.url.clone(),
-                limit,
-                said: String::new(),
-            }),
-        }
+        tokio::task::spawn_blocking(move || work(&inner, &stop)).await?
     }
 
     /// Asks the repository on disk, in a thread that may block.

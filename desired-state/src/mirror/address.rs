@@ -1,7 +1,5 @@
 //! Pure: the URL of a repository, read and checked before anything is done with it.
 
-use std::path::PathBuf;
-
 use super::settings::Access;
 use crate::shown::shown;
 
@@ -72,34 +70,26 @@ pub enum AddressError {
     TokenUser,
 }
 
-/// A checked URL, in the parts that matter to who fetches it.
+/// What kind of server a checked URL leads to. git itself reads the URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
+pub(super) enum Address {
     /// A repository on this machine, as a `file://` URL.
-    File {
-        /// The folder of the repository.
-        path: PathBuf,
-    },
-    /// A repository behind `https://` or `http://`, as libgit2 is given it.
+    File,
+    /// A repository behind `https://` or `http://`.
     Http {
-        /// The URL, without a password.
-        url: String,
+        /// The scheme, host and port: whom a token is for.
+        origin: String,
     },
     /// A repository behind SSH.
-    Ssh(SshAddress),
+    Ssh,
 }
 
-/// What OpenSSH and the remote shell are given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SshAddress {
-    /// The user, if the URL names one; else `ssh_config` or OpenSSH's default decides.
-    pub user: Option<String>,
-    /// A host name, an address without brackets, or an alias of `ssh_config`.
-    pub host: String,
-    /// The port, if the URL names one.
-    pub port: Option<u16>,
-    /// The repository's path on the server, as the remote command gets it.
-    pub path: String,
+/// The URL as git takes it, which knows schemes in lower case only.
+pub(super) fn for_git(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => format!("{}://{rest}", scheme.to_ascii_lowercase()),
+        None => url.to_owned(),
+    }
 }
 
 /// Reads `url` and checks that it and `access` fit together, without touching disk or network.
@@ -107,18 +97,18 @@ pub struct SshAddress {
 /// # Errors
 ///
 /// The first thing that is wrong, in words for the person who wrote the configuration.
-pub fn check_url(url: &str, access: &Access) -> Result<Address, AddressError> {
+pub(super) fn check_url(url: &str, access: &Access) -> Result<Address, AddressError> {
     let address = read(url)?;
     check_access(access)?;
     match (&address, access) {
-        (Address::Ssh(_), Access::SshKey { .. })
+        (Address::Ssh, Access::SshKey { .. })
         | (Address::Http { .. }, Access::None | Access::Token { .. })
-        | (Address::File { .. }, Access::None) => Ok(address),
-        (Address::Ssh(_), _) => Err(AddressError::KeyMissing),
-        (Address::Http { .. } | Address::File { .. }, Access::SshKey { .. }) => {
+        | (Address::File, Access::None) => Ok(address),
+        (Address::Ssh, _) => Err(AddressError::KeyMissing),
+        (Address::Http { .. } | Address::File, Access::SshKey { .. }) => {
             Err(AddressError::KeyUnused)
         }
-        (Address::File { .. }, Access::Token { .. }) => Err(AddressError::TokenUnused),
+        (Address::File, Access::Token { .. }) => Err(AddressError::TokenUnused),
     }
 }
 
@@ -152,12 +142,9 @@ fn read_url(scheme: &str, text: &str) -> Result<Address, AddressError> {
         return Err(AddressError::QueryOrFragment);
     }
     match scheme.as_str() {
-        "file" => url
-            .to_file_path()
-            .map(|path| Address::File { path })
-            .map_err(|()| {
-                AddressError::Unreadable("a file URL is file:/// and an absolute folder")
-            }),
+        "file" => url.to_file_path().map(|_| Address::File).map_err(|()| {
+            AddressError::Unreadable("a file URL is file:/// and an absolute folder")
+        }),
         "ssh" => read_ssh(&url),
         _ => read_http(&url),
     }
@@ -172,30 +159,18 @@ fn read_http(url: &url::Url) -> Result<Address, AddressError> {
         return Err(AddressError::NoPath);
     }
     Ok(Address::Http {
-        url: url.as_str().to_owned(),
+        origin: url.origin().ascii_serialization(),
     })
 }
 
 fn read_ssh(url: &url::Url) -> Result<Address, AddressError> {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     check_host(host)?;
-    let user = match url.username() {
-        "" => None,
-        user => Some(check_user(user)?),
-    };
-    let path = percent_decoded(url.path())?;
-    // git reads ssh://host/~user/… as a path in that user's home, without the leading slash (git-clone(1)).
-    let path = match path.strip_prefix('/') {
-        Some(home) if home.starts_with('~') => home.to_owned(),
-        _ => path,
-    };
-    check_path(&path)?;
-    Ok(Address::Ssh(SshAddress {
-        user,
-        host: host.to_owned(),
-        port: url.port(),
-        path,
-    }))
+    if !url.username().is_empty() {
+        check_user(url.username())?;
+    }
+    check_path(url.path())?;
+    Ok(Address::Ssh)
 }
 
 /// `[user@]host:path`, where the first colon comes before any slash (git-clone(1)).
@@ -215,10 +190,13 @@ fn read_scp(text: &str) -> Result<Address, AddressError> {
             "a folder is written as a file:/// URL",
         ));
     }
-    let (user, host) = match before.rsplit_once('@') {
+    let host = match before.rsplit_once('@') {
         // user:password@host:path splits at its first colon, so the password stands in the path.
-        Some((user, host)) => (Some(check_user(user)?), host),
-        None => (None, before),
+        Some((user, host)) => {
+            check_user(user)?;
+            host
+        }
+        None => before,
     };
     let (first, _) = path.split_once('/').unwrap_or((path, ""));
     if first.contains('@') {
@@ -227,12 +205,7 @@ fn read_scp(text: &str) -> Result<Address, AddressError> {
     let host = host.trim_matches(['[', ']']);
     check_host(host)?;
     check_path(path)?;
-    Ok(Address::Ssh(SshAddress {
-        user,
-        host: host.to_owned(),
-        port: None,
-        path: path.to_owned(),
-    }))
+    Ok(Address::Ssh)
 }
 
 /// Host names, IPv4 and IPv6 addresses, and aliases of `ssh_config`; a leading '-' would be an option to ssh.
@@ -244,46 +217,25 @@ fn check_host(host: &str) -> Result<(), AddressError> {
     Ok(())
 }
 
-fn check_user(user: &str) -> Result<String, AddressError> {
+fn check_user(user: &str) -> Result<(), AddressError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     if user.is_empty() || user.starts_with('-') || !user.chars().all(allowed) {
         return Err(AddressError::User);
     }
-    Ok(user.to_owned())
+    Ok(())
 }
 
 fn check_path(path: &str) -> Result<(), AddressError> {
+    let escaped = ["%0", "%1", "%7F", "%7f"]; // git decodes `%xx` (`url_decode` in its url.c)
     if path.trim_matches('/').is_empty() {
         Err(AddressError::NoPath)
     } else if path.starts_with('-') {
         Err(AddressError::Path)
-    } else if path.chars().any(char::is_control) {
+    } else if escaped.iter().any(|control| path.contains(control)) {
         Err(AddressError::Unprintable)
     } else {
         Ok(())
     }
-}
-
-/// git decodes `%xx` in ssh:// URLs before it names the path to the server (`url_decode` in git's url.c).
-fn percent_decoded(path: &str) -> Result<String, AddressError> {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let digit = |byte: Option<u8>| byte.and_then(|b| char::from(b).to_digit(16));
-        match (digit(rest.next()), digit(rest.next())) {
-            (Some(high), Some(low)) => bytes.push((high * 16 + low) as u8),
-            _ => {
-                return Err(AddressError::Unreadable(
-                    "'%' is not followed by two digits",
-                ));
-            }
-        }
-    }
-    String::from_utf8(bytes).map_err(|_| AddressError::Unreadable("the path is not UTF-8"))
 }
 
 fn check_access(access: &Access) -> Result<(), AddressError> {

@@ -24,17 +24,17 @@ pub enum MirrorError {
         url: String,
         /// Why, with the mend.
         failure: RemoteFailure,
-        /// The last words of ssh, the server or libgit2, escaped and cut; may be empty.
+        /// The last words of git, ssh or the server, escaped and cut; may be empty.
         said: String,
     },
-    /// The fetch was ended at its limit.
-    #[error("fetching {url} took longer than {limit:?} and was ended{said}; look at the network and the server, or raise fetch_timeout", said = said_by_remote(.said))]
+    /// Nothing moved for as long as that is allowed, and the fetch was ended.
+    #[error("fetching {url} got nothing for {limit:?} and was ended{said}; look at the network and the server, or raise fetch_timeout", said = said_by_remote(.said))]
     TimedOut {
         /// The URL that was fetched.
         url: String,
-        /// The limit.
+        /// How long nothing may move.
         limit: Duration,
-        /// The last words of ssh or the server, escaped and cut; may be empty.
+        /// How far the transfer came, or the last words of ssh or the server, escaped and cut; may be empty.
         said: String,
     },
     /// Another fetch into the same folder did not end in time.
@@ -85,12 +85,12 @@ pub enum MirrorError {
         #[source]
         source: io::Error,
     },
-    /// libgit2 failed on the mirror itself, not on the network.
+    /// git or libgit2 failed on the mirror itself, not on the network.
     #[error("cannot {step} in the mirror: {source}", source = .source.message())]
     Git {
         /// What was tried.
         step: &'static str,
-        /// What libgit2 said.
+        /// What it said.
         #[source]
         source: git2::Error,
     },

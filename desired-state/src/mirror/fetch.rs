@@ -1,23 +1,22 @@
-//! One fetch, in a thread that may block.
+//! One fetch by git, in a thread that may block.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use git2::{
-    AutotagOption, Cred, CredentialType, Direction, ErrorClass, ErrorCode, FetchOptions,
-    ProxyOptions, Remote, RemoteCallbacks, RemoteRedirect, RemoteUpdateFlags, Repository,
-};
+use git2::Repository;
 
 use super::address::Address;
 use super::branches::{self, Tips};
 use super::credentials::{self, Credentials};
 use super::error::MirrorError;
+use super::git::{Ended, Failed, SOURCE, Said, environment, run};
 use super::health::{self, Health, Look};
-use super::layout::{Layout, git};
+use super::layout::{Layout, disk, git};
 use super::libgit2;
-use super::remote_failure::{RemoteFailure, from_libgit2, from_ssh, last_words};
+use super::listing::Listing;
+use super::remote_failure::{RemoteFailure, from_git, last_words};
 use super::settings::MirrorSettings;
-use super::ssh::{self, Registered, SshCommand, SshReport};
 use super::stop::Stop;
 
 /// Every branch to the branch of the same name, forced pushes included. Tags are left out: no host follows one.
@@ -47,7 +46,6 @@ impl<'a> Fetch<'a> {
         stop: &'a Arc<Stop>,
     ) -> Result<Self, MirrorError> {
         libgit2::configure()?;
-        ssh::register().map_err(git("set up the transport"))?;
         Ok(Self {
             settings,
             address,
@@ -68,6 +66,7 @@ impl<'a> Fetch<'a> {
         };
         let health = health::examine(layout, look, self.stop)?;
         in_doubt.store(false, Ordering::Relaxed);
+        self.stop.moved();
         let damage = match health {
             Health::Sound(repository) => {
                 let before = branches::tips(&repository).map_err(git("list the branches"))?;
@@ -86,147 +85,143 @@ impl<'a> Fetch<'a> {
     }
 
     /// Asks the server for its branches, as a fetch begins, and downloads nothing.
-    pub(super) fn ask(&self) -> Result<(), MirrorError> {
-        self.reach(|url| self.connect(url))
+    pub(super) fn ask(&self) -> Result<Listing, MirrorError> {
+        let mut variables = self.environment();
+        if let Address::Http { .. } = self.address {
+            // What git does not say itself: to whom it was redirected, why it could not connect, what the answer is.
+            for traced in [
+                "GIT_TRACE_CURL",
+                "GIT_TRACE_CURL_NO_DATA",
+                "GIT_TRACE_REDACT",
+            ] {
+                variables.push((traced.to_owned(), "1".to_owned()));
+            }
+        }
+        // Both patterns are sent to the server, which leaves out all else (gitprotocol-v2(5), ref-prefix).
+        let arguments = ["ls-remote", "--symref", SOURCE, "HEAD", "refs/heads/*"];
+        let asked = run(Path::new("/"), &arguments, variables, self.stop);
+        if let Ok(ended) = &asked
+            && let Address::Http { origin } = self.address
+        {
+            self.check_server(origin, ended)?;
+        }
+        let listing = Listing::read(&self.succeeded(asked)?);
+        if listing.is_sha256 {
+            return Err(self.remote(RemoteFailure::Sha256, String::new()));
+        }
+        Ok(listing)
+    }
+
+    /// Whether a web server is the one that was meant, and one of git.
+    fn check_server(&self, origin: &str, ended: &Ended) -> Result<(), MirrorError> {
+        let trace = ended.said.trace();
+        // Redirects within the server are followed, as for a renamed repository.
+        if let Some(elsewhere) = Listing::redirected_from(origin, trace) {
+            return Err(self.remote(RemoteFailure::Redirected, last_words(&elsewhere)));
+        }
+        // A page that is empty, or text, is for git a repository without branches of the "dumb" kind.
+        let is_git = trace
+            .to_ascii_lowercase()
+            .contains("application/x-git-upload-pack-advertisement");
+        if ended.is_success && ended.printed.is_empty() && !is_git {
+            return Err(self.remote(RemoteFailure::NotGit, last_words(&ended.said.words())));
+        }
+        Ok(())
     }
 
     /// Brings the branches of `repository` to where the server's are.
     fn bring_up_to_date(&self, repository: &Repository) -> Result<Tips, MirrorError> {
         let before = branches::tips(repository).map_err(git("list the branches"))?;
-        let default = self.reach(|url| self.transfer(repository, url))?;
+        let listing = self.ask()?;
+        self.stop.moved();
+        if listing.tips != before {
+            self.transfer(repository.path())?;
+        }
         let tips = branches::tips(repository).map_err(git("list the branches"))?;
         branches::keep_lost(repository, &before, &tips).map_err(git("keep old commits"))?;
-        branches::point_head(repository, default.as_deref(), &tips).map_err(git("set HEAD"))?;
+        let default = listing.default.as_deref();
+        branches::point_head(repository, default, &tips).map_err(git("set HEAD"))?;
         Ok(tips)
     }
 
-    /// Does something with the URL by which libgit2 reaches the server, and names the cause when it fails.
-    fn reach<T>(
-        &self,
-        work: impl FnOnce(&str) -> Result<T, git2::Error>,
-    ) -> Result<T, MirrorError> {
-        match self.address {
-            Address::Ssh(ssh) => {
-                let command = SshCommand::new(ssh, &self.settings.access, self.stop.limit());
-                let call = Registered::new(command, Arc::clone(self.stop));
-                work(&call.url()).map_err(|error| self.explain(error, &call.report()))
-            }
-            Address::Http { .. } | Address::File { .. } => {
-                work(&self.settings.url).map_err(|error| self.explain(error, &SshReport::default()))
-            }
+    /// Downloads and moves the branches. What is gone is removed before what is new is written, so that a branch
+    /// `a/b` may take the place of a branch `a`.
+    fn transfer(&self, repository: &Path) -> Result<(), MirrorError> {
+        let arguments = [
+            "--git-dir=.",
+            "fetch",
+            "--progress",
+            "--prune",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-auto-maintenance",
+            "--no-recurse-submodules",
+            "--no-show-forced-updates",
+            SOURCE,
+            BRANCHES,
+        ];
+        let fetched = run(repository, &arguments, self.environment(), self.stop);
+        match self.succeeded(fetched) {
+            Ok(_) => Ok(()),
+            // The server has just told us its branches, and nothing tells of it now: it is the mirror itself.
+            Err(MirrorError::Remote {
+                failure: RemoteFailure::Unrecognized,
+                said,
+                ..
+            }) => Err(git("fetch")(git2::Error::from_str(&said))),
+            Err(error) => Err(error),
         }
     }
 
-    /// Downloads and moves the branches; gives the name of the server's default branch.
-    fn transfer(&self, repository: &Repository, url: &str) -> Result<Option<String>, git2::Error> {
-        let mut remote = repository.remote_anonymous(url)?;
-        let mut proxy = ProxyOptions::new();
-        proxy.auto();
-        let mut options = FetchOptions::new();
-        options
-            .remote_callbacks(self.callbacks())
-            .proxy_options(proxy)
-            // Redirects to other hosts; within the host they are followed, as for a renamed repository.
-            .follow_redirects(RemoteRedirect::None)
-            .download_tags(AutotagOption::None)
-            .update_fetchhead(false);
-        // Not `fetch`, which removes what is gone only after it has written what is new: a branch `a/b` that takes
-        // the place of a branch `a` would find a file in its way.
-        remote.download(&[BRANCHES], Some(&mut options))?;
-        let default = remote.default_branch().ok();
-        remote.disconnect()?;
-        remote.prune(None)?;
-        remote.update_tips(None, RemoteUpdateFlags::empty(), AutotagOption::None, None)?;
-        Ok(default.and_then(|name| name.as_str().ok().map(str::to_owned)))
+    fn environment(&self) -> Vec<(String, String)> {
+        let limit = self.stop.silence();
+        environment(self.settings, self.address, &self.credentials, limit)
     }
 
-    /// Connects and hangs up; that lists the branches.
-    fn connect(&self, url: &str) -> Result<(), git2::Error> {
-        let mut remote = Remote::create_detached(url)?;
-        let mut proxy = ProxyOptions::new();
-        proxy.auto();
-        remote.connect_auth(Direction::Fetch, Some(self.callbacks()), Some(proxy))?;
-        remote.disconnect()
-    }
-
-    fn callbacks(&self) -> RemoteCallbacks<'_> {
-        let mut callbacks = RemoteCallbacks::new();
-        // These run whenever something arrives, so a server that only trickles is ended too.
-        callbacks.transfer_progress(|_| !self.stop.is_over());
-        callbacks.sideband_progress(|_| !self.stop.is_over());
-        let mut asked = false;
-        callbacks.credentials(move |url, _, allowed| {
-            let refused = |why: &str| git2::Error::new(ErrorCode::Auth, ErrorClass::Http, why);
-            let Credentials::Token { username, token } = &self.credentials else {
-                return Err(refused("authentication required"));
-            };
-            // libgit2 compares the hosts of a redirect, but not the ports.
-            if !is_same_server(url, &self.settings.url) {
-                let redirected = "cannot redirect a token to another server";
-                return Err(git2::Error::new(
-                    ErrorCode::GenericError,
-                    ErrorClass::Net,
-                    redirected,
-                ));
+    /// What git printed, if it succeeded; else the cause.
+    fn succeeded(&self, git: Result<Ended, Failed>) -> Result<Vec<u8>, MirrorError> {
+        match git {
+            Ok(ended) if ended.is_success => Ok(ended.printed),
+            Ok(ended) => Err(self.explain(&ended.said)),
+            Err(Failed::NotRun(error)) => {
+                Err(self.remote(RemoteFailure::GitMissing, last_words(&error.to_string())))
             }
-            // Asked a second time, the server has refused it: libgit2 would go on (15 times in all), and servers lock out
-            // who tries too often.
-            if asked || !allowed.contains(CredentialType::USER_PASS_PLAINTEXT) {
-                return Err(refused("authentication refused"));
-            }
-            asked = true;
-            Cred::userpass_plaintext(username, token)
-        });
-        callbacks
+            Err(Failed::Stopped(said)) => Err(MirrorError::TimedOut {
+                url: self.settings.url.clone(),
+                limit: self.stop.silence(),
+                said: how_far(&said),
+            }),
+        }
     }
 
-    /// Names the cause of a failed transfer.
-    fn explain(&self, error: git2::Error, report: &SshReport) -> MirrorError {
-        let url = self.settings.url.clone();
-        if self.stop.is_over() {
-            return MirrorError::TimedOut {
-                url,
-                limit: self.stop.limit(),
-                said: last_words(&report.said),
-            };
+    /// Names the cause of a failure.
+    fn explain(&self, said: &Said) -> MirrorError {
+        let words = said.words();
+        if words.contains("No space left on device") {
+            let full = std::io::Error::from_raw_os_error(nix::errno::Errno::ENOSPC as i32);
+            return disk("fetch into", &self.settings.directory, full);
         }
-        if let Some(why) = &report.not_started {
-            return MirrorError::Remote {
-                url,
-                failure: RemoteFailure::SshMissing,
-                said: last_words(why),
-            };
-        }
-        let by_ssh = report
-            .status
-            .filter(|status| *status != 0)
-            .map(|status| from_ssh(status, &report.said).unwrap_or(RemoteFailure::Unrecognized));
-        // libgit2's own words tell of SHA-256 even when the server's end failed because we hung up.
-        let by_libgit2 = from_libgit2(&error);
-        let failure = match (by_libgit2, by_ssh) {
-            (Some(RemoteFailure::Sha256), _) => Some(RemoteFailure::Sha256),
-            (_, Some(by_ssh)) => Some(by_ssh),
-            (by_libgit2, None) => by_libgit2,
-        };
-        match failure {
-            Some(failure) => MirrorError::Remote {
-                url,
-                failure,
-                said: last_words(if report.said.trim().is_empty() {
-                    error.message()
-                } else {
-                    &report.said
-                }),
-            },
-            None => git("fetch")(error),
+        // Why it could not connect is what curl says only in the trace.
+        let refused = said
+            .trace()
+            .lines()
+            .filter(|line| line.contains(" failed: "));
+        let all = refused.fold(words, |all, line| all + line + "\n");
+        let failure = from_git(said.ssh_status, &all).unwrap_or(RemoteFailure::Unrecognized);
+        self.remote(failure, how_far(said))
+    }
+
+    fn remote(&self, failure: RemoteFailure, said: String) -> MirrorError {
+        MirrorError::Remote {
+            url: self.settings.url.clone(),
+            failure,
+            said,
         }
     }
 }
 
-/// Whether two URLs lead to the same scheme, host and port.
-fn is_same_server(one: &str, other: &str) -> bool {
-    match (url::Url::parse(one), url::Url::parse(other)) {
-        (Ok(one), Ok(other)) => one.origin() == other.origin(),
-        _ => false,
-    }
+/// The last words, and how far a transfer came that was under way.
+fn how_far(said: &Said) -> String {
+    let words = said.words();
+    last_words(&format!("{words}{}", said.progress))
 }

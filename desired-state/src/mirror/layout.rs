@@ -103,7 +103,7 @@ impl Layout {
             if stop.is_over() {
                 return Err(MirrorError::Busy {
                     directory: self.directory.clone(),
-                    limit: stop.limit(),
+                    limit: stop.silence(),
                 });
             }
             std::thread::sleep(LOCK_RETRY.min(stop.time_left()));
@@ -143,9 +143,9 @@ impl Layout {
         self.sync()
     }
 
-    /// Puts away what a process that was killed left in the mirror: libgit2 holds `*.lock` files while it changes
-    /// refs, and would wait for their owner for ever; half-received packs only take space. To be called with the
-    /// lock held, for then nobody else is at work.
+    /// Puts away what a process that was killed left in the mirror: git and libgit2 hold `*.lock` files while they
+    /// change refs, and would wait for their owner for ever; a `*.keep` would keep a pack from being joined with others;
+    /// half-received packs only take space. To be called with the lock held, for then nobody else is at work.
     pub(super) fn clear_leftovers(&self) -> Result<(), MirrorError> {
         remove(&self.new_directory())?;
         let git = self.git();
@@ -153,8 +153,7 @@ impl Layout {
             remove(&git.join(format!("{file}.lock")))?;
         }
         remove_below(&git.join("refs"), 0, &|name| name.ends_with(".lock"))?;
-        let is_pack =
-            |name: &str| name.starts_with("pack-") || name.starts_with("multi-pack-index");
+        let is_pack = |name: &str| name.starts_with("pack-") && !name.ends_with(".keep");
         remove_below(&git.join("objects/pack"), 0, &|name| !is_pack(name))
     }
 

@@ -1,15 +1,9 @@
-//! libgit2's limits, which hold for the whole process.
+//! libgit2's limits, which hold for the whole process. It only reads: git itself fetches.
 
 use std::sync::Once;
-use std::time::Duration;
 
 use super::error::MirrorError;
 use super::layout::git;
-
-/// How long an HTTP connection may stay silent. A git server that is busy says so every 5 s (uploadpack.keepAlive in
-/// git-config(1)). libgit2 has this setting for the whole process only; it ends the thread of a fetch, while the
-/// call itself has returned at the fetch's own limit.
-const HTTP_SILENCE: Duration = Duration::from_secs(30);
 
 /// How much of its caches libgit2 may keep (its default is 256 MB), and how much of the packs it maps at a time:
 /// the daemon is to stay small, and reads each object seldom.
@@ -24,14 +18,10 @@ pub(super) fn configure() -> Result<(), MirrorError> {
     static CONFIGURED: Once = Once::new();
     let mut outcome = Ok(());
     CONFIGURED.call_once(|| {
-        let silence = HTTP_SILENCE.as_millis().try_into().unwrap_or(i32::MAX);
-        // SAFETY: these set plain numbers inside libgit2, and must not run beside one another or a reader; `Once`
-        // sees to the first, and every fetch passes here before it reads them. A look-up that runs meanwhile
-        // reads a whole number, the old or the new one.
+        // SAFETY: these set plain numbers inside libgit2, and must not run beside one another; `Once` sees to that.
+        // A look-up that runs meanwhile reads a whole number, the old or the new one.
         outcome = unsafe {
-            git2::opts::set_server_timeout_in_milliseconds(silence)
-                .and_then(|()| git2::opts::set_server_connect_timeout_in_milliseconds(silence))
-                .and_then(|()| git2::opts::set_cache_max_size(OBJECT_CACHE))
+            git2::opts::set_cache_max_size(OBJECT_CACHE)
                 .and_then(|()| git2::opts::set_mwindow_mapped_limit(PACKS_MAPPED))
                 .and_then(|()| git2::opts::set_mwindow_file_limit(PACKS_OPEN))
         };

@@ -1,6 +1,4 @@
-//! Pure: reads what ssh, the server and libgit2 said about a fetch that failed, and names the cause with the mend.
-
-use git2::{ErrorClass, ErrorCode};
+//! Pure: reads what git, ssh and the server said about a fetch that failed, and names the cause with the mend.
 
 use crate::shown::shown;
 
@@ -19,6 +17,9 @@ const COMMAND_NOT_FOUND: i32 = 127;
 /// Why the other side could not be fetched from.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RemoteFailure {
+    /// `git` itself cannot be started.
+    #[error("`git` cannot be started; install git, or put it on the PATH")]
+    GitMissing,
     /// `ssh` itself cannot be started.
     #[error(
         "the OpenSSH client `ssh` cannot be started; install openssh-client, or put it on the PATH"
@@ -124,7 +125,8 @@ impl RemoteFailure {
             | Self::Unrecognized => true,
             // 5xx and 429 are the server's trouble of the moment (RFC 9110 §15.6, RFC 6585 §4).
             Self::HttpStatus(status) => *status >= 500 || *status == 429,
-            Self::SshMissing
+            Self::GitMissing
+            | Self::SshMissing
             | Self::SshConfig
             | Self::HostKeyUnknown
             | Self::HostKeyChanged
@@ -143,19 +145,43 @@ impl RemoteFailure {
     }
 }
 
-/// Reads what an `ssh` that ended with `status` has said: its own words, or those of the remote command.
-pub(super) fn from_ssh(status: i32, said: &str) -> Option<RemoteFailure> {
-    let causes: &[(&str, RemoteFailure)] = if status == SSH_OWN_FAILURE {
-        SSH_SAID
-    } else {
-        REMOTE_SAID
-    };
+/// Reads what git and those behind it have said; `None` where nothing tells of the other side. An ssh that git started
+/// ended with `ssh_status`.
+pub(super) fn from_git(ssh_status: Option<i32>, said: &str) -> Option<RemoteFailure> {
     let said = said.to_ascii_lowercase();
-    causes
-        .iter()
-        .find(|(words, _)| said.contains(words))
-        .map(|(_, failure)| failure.clone())
-        .or_else(|| (status == COMMAND_NOT_FOUND).then_some(RemoteFailure::NotGit))
+    let sha256 = || find(SHA256_SAID, &said);
+    match ssh_status {
+        // A server whose end failed because git hung up on it.
+        Some(status) if status != 0 => sha256()
+            .or_else(|| from_ssh(status, &said))
+            .or_else(|| find(BROKEN_SAID, &said))
+            .or(Some(RemoteFailure::Unrecognized)),
+        _ => sha256()
+            .or_else(|| from_status(&said))
+            .or_else(|| find(HTTP_SAID, &said))
+            .or_else(|| find(REMOTE_SAID, &said))
+            .or_else(|| find(BROKEN_SAID, &said)),
+    }
+}
+
+/// Reads what an `ssh` that ended with `status` has said: its own words, or those of the remote command.
+fn from_ssh(status: i32, said: &str) -> Option<RemoteFailure> {
+    match status {
+        SSH_OWN_FAILURE => find(SSH_SAID, said),
+        // The shell's words for a program that it does not find, before ssh could say a word.
+        COMMAND_NOT_FOUND
+            if said.contains("ssh: not found") || said.contains("ssh: command not found") =>
+        {
+            Some(RemoteFailure::SshMissing)
+        }
+        COMMAND_NOT_FOUND => find(REMOTE_SAID, said).or(Some(RemoteFailure::NotGit)),
+        _ => find(REMOTE_SAID, said),
+    }
+}
+
+fn find(causes: &[(&str, RemoteFailure)], said: &str) -> Option<RemoteFailure> {
+    let found = causes.iter().find(|(words, _)| said.contains(words));
+    found.map(|(_, failure)| failure.clone())
 }
 
 /// OpenSSH's words, lower case, the more telling first (readconf.c, sshconnect.c, sshconnect2.c, packet.c).
@@ -195,13 +221,14 @@ const SSH_SAID: &[(&str, RemoteFailure)] = &[
     ),
 ];
 
-/// The words of Gitea (routers/private/serv.go), git (path.c, connect.c) and GitHub, lower case.
+/// The words of Gitea (routers/private/serv.go), git (path.c, connect.c, remote-curl.c) and GitHub, lower case.
 const REMOTE_SAID: &[(&str, RemoteFailure)] = &[
     ("is not authorized", RemoteFailure::NoPermission),
     ("permission denied", RemoteFailure::NoPermission),
     ("cannot find repository", RemoteFailure::NotFound),
     ("repository not found", RemoteFailure::NotFound),
     ("not found.", RemoteFailure::NotFound),
+    ("/' not found", RemoteFailure::NotFound),
     ("push to create is not enabled", RemoteFailure::NotFound),
     (
         "does not appear to be a git repository",
@@ -212,76 +239,69 @@ const REMOTE_SAID: &[(&str, RemoteFailure)] = &[
     ("dubious ownership", RemoteFailure::NotOwned),
 ];
 
-/// Reads what libgit2 said of the other side; `None` for what is not the other side's doing (disk, memory).
-pub(super) fn from_libgit2(error: &git2::Error) -> Option<RemoteFailure> {
-    let said = error.message().to_ascii_lowercase();
-    if said.contains("object format") || said.contains("objectformat") {
-        return Some(RemoteFailure::Sha256);
-    }
-    // A file:// URL.
-    if said.contains("could not find repository") || said.contains("failed to resolve path") {
-        return Some(RemoteFailure::NotFound);
-    }
-    match error.code() {
-        ErrorCode::Certificate => return Some(RemoteFailure::Certificate),
-        ErrorCode::Auth => return Some(RemoteFailure::TokenRefused),
-        ErrorCode::Timeout => return Some(RemoteFailure::NoAnswer),
-        ErrorCode::Owner => return Some(RemoteFailure::NotOwned),
-        ErrorCode::Eof => return Some(RemoteFailure::ConnectionLost),
-        _ => {}
-    }
-    match error.class() {
-        ErrorClass::Http => Some(from_http(&said)),
-        ErrorClass::Ssl if said.contains("certificate") => Some(RemoteFailure::Certificate),
-        ErrorClass::Net | ErrorClass::Ssl | ErrorClass::Os => from_network(&said),
-        ErrorClass::Callback => Some(RemoteFailure::TokenRefused),
-        _ => None,
+/// git's words for a repository of another object format, lower case (fetch-pack.c).
+const SHA256_SAID: &[(&str, RemoteFailure)] = &[
+    ("mismatched algorithms", RemoteFailure::Sha256),
+    ("object format", RemoteFailure::Sha256),
+];
+
+/// git's words for a connection that ended in the middle, lower case (fetch-pack.c, pkt-line.c, connect.c), and those
+/// of curl.
+const BROKEN_SAID: &[(&str, RemoteFailure)] = &[
+    ("unexpected disconnect", RemoteFailure::ConnectionLost),
+    ("early eof", RemoteFailure::ConnectionLost),
+    ("hung up unexpectedly", RemoteFailure::ConnectionLost),
+    (
+        "hung up upon initial contact",
+        RemoteFailure::ConnectionLost,
+    ),
+    ("unable to access", RemoteFailure::ConnectionLost),
+    ("rpc failed", RemoteFailure::ConnectionLost),
+];
+
+/// What git says of HTTP, and curl and getaddrinfo(3) through it, lower case, the more telling first (remote-curl.c,
+/// http.c, credential.c; curl's lib/strerror.c).
+const HTTP_SAID: &[(&str, RemoteFailure)] = &[
+    ("could not read username", RemoteFailure::TokenRefused),
+    ("could not read password", RemoteFailure::TokenRefused),
+    ("authentication failed", RemoteFailure::TokenRefused),
+    ("not valid: is this a git repository", RemoteFailure::NotGit),
+    ("could not resolve proxy", RemoteFailure::Proxy),
+    ("from proxy after connect", RemoteFailure::Proxy),
+    ("proxy connect aborted", RemoteFailure::Proxy),
+    ("could not resolve host", RemoteFailure::NameUnknown),
+    ("certificate", RemoteFailure::Certificate),
+    ("redirects followed", RemoteFailure::Redirected),
+    ("no route to host", RemoteFailure::Unreachable),
+    ("network is unreachable", RemoteFailure::Unreachable),
+    ("timed out", RemoteFailure::NoAnswer),
+    ("timeout was reached", RemoteFailure::NoAnswer),
+    ("connection refused", RemoteFailure::ConnectionRefused),
+    ("failed to connect", RemoteFailure::NoAnswer),
+];
+
+/// The HTTP status by which git was refused.
+fn from_status(said: &str) -> Option<RemoteFailure> {
+    let (_, rest) = said.split_once("the requested url returned error: ")?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    match digits.parse().ok()? {
+        401 => Some(RemoteFailure::TokenRefused),
+        403 => Some(RemoteFailure::NoPermission),
+        404 | 410 => Some(RemoteFailure::NotFound),
+        407 => Some(RemoteFailure::Proxy),
+        status => Some(RemoteFailure::HttpStatus(status)),
     }
 }
 
-fn from_http(said: &str) -> RemoteFailure {
-    if let Some((_, status)) = said.split_once("http status code: ") {
-        return match status.trim().parse() {
-            Ok(401) => RemoteFailure::TokenRefused,
-            Ok(403) => RemoteFailure::NoPermission,
-            Ok(404 | 410) => RemoteFailure::NotFound,
-            Ok(status) => RemoteFailure::HttpStatus(status),
-            Err(_) => RemoteFailure::Unrecognized,
-        };
-    }
-    if said.contains("proxy") {
-        RemoteFailure::Proxy
-    } else if said.contains("authentication") {
-        RemoteFailure::TokenRefused
-    } else if said.contains("redirect") {
-        RemoteFailure::Redirected
-    } else if said.contains("content-type") || said.contains("parse") {
-        RemoteFailure::NotGit
-    } else {
-        RemoteFailure::Unrecognized
-    }
-}
-
-/// The words of libgit2's socket stream, of getaddrinfo(3) and of strerror(3).
-fn from_network(said: &str) -> Option<RemoteFailure> {
-    const NETWORK_SAID: &[(&str, RemoteFailure)] = &[
-        ("cannot redirect", RemoteFailure::Redirected),
-        ("failed to resolve address", RemoteFailure::NameUnknown),
-        ("connection refused", RemoteFailure::ConnectionRefused),
-        ("no route to host", RemoteFailure::Unreachable),
-        ("network is unreachable", RemoteFailure::Unreachable),
-        ("timed out", RemoteFailure::NoAnswer),
-        ("failed to connect", RemoteFailure::NoAnswer),
-        ("connection reset", RemoteFailure::ConnectionLost),
-        ("unexpected eof", RemoteFailure::ConnectionLost),
-        ("broken pipe", RemoteFailure::ConnectionLost),
-        ("could not read", RemoteFailure::ConnectionLost),
-        ("unexpected disconnect", RemoteFailure::ConnectionLost),
+/// What no reader needs: what git says after every failure (connect.c), and OpenSSH's warnings about key exchange.
+fn is_padding(line: &str) -> bool {
+    const PADDING: &[&str] = &[
+        "Please make sure you have the correct access rights",
+        "and the repository exists.",
+        "fatal: Could not read from remote repository.",
+        "** ",
     ];
-    NETWORK_SAID
-        .iter()
-        .find(|(words, _)| said.contains(words))
-        .map(|(_, failure)| failure.clone())
+    PADDING.iter().any(|begin| line.starts_with(begin))
 }
 
 /// The last lines that say something, escaped and cut, for an error message.
@@ -289,7 +309,7 @@ pub(super) fn last_words(said: &str) -> String {
     let lines: Vec<&str> = said
         .lines()
         .map(str::trim)
-        .filter(|line| line.chars().any(char::is_alphanumeric))
+        .filter(|line| line.chars().any(char::is_alphanumeric) && !is_padding(line))
         .collect();
     let from = lines.len().saturating_sub(LINES_SHOWN);
     shown(&lines[from..].join(" / "), CHARACTERS_SHOWN)

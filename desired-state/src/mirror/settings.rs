@@ -16,7 +16,7 @@ pub struct MirrorSettings {
     pub url: String,
     /// How the repository is reached.
     pub access: Access,
-    /// How long one fetch may take, from the call to the answer.
+    /// How long a fetch may get nothing before it is ended.
     pub timeout: Duration,
 }
 

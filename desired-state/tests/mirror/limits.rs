@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use desired_state::{Mirror, MirrorError, RemoteFailure};
 
 use crate::sshd::{Sshd, public};
-use crate::support::{branch, processes_with, wait_until};
+use crate::support::{branch, noise, processes_with, wait_until};
 
 /// A limit that a test waits out.
 const SHORT: Duration = Duration::from_secs(2);
@@ -16,7 +16,7 @@ const SHORT: Duration = Duration::from_secs(2);
 const LATE: Duration = Duration::from_secs(5);
 
 /// Fetches, and sees that it ends at its limit with nothing left running.
-async fn ends_at_its_limit(sshd: &Sshd, mirror: &Mirror) {
+async fn ends_at_its_limit(sshd: &Sshd, mirror: &Mirror) -> String {
     let started = Instant::now();
     let error = mirror.fetch().await.unwrap_err();
     let took = started.elapsed();
@@ -24,6 +24,7 @@ async fn ends_at_its_limit(sshd: &Sshd, mirror: &Mirror) {
     assert!(error.is_worth_retrying());
     assert!(took >= SHORT && took < SHORT + LATE, "{took:?}");
     wait_until("ssh has ended", || sshd.clients() == 0);
+    error.to_string()
 }
 
 #[tokio::test]
@@ -73,18 +74,21 @@ async fn a_server_that_is_only_asked_is_left_at_the_limit_of_the_question() {
 async fn a_server_that_stops_in_the_middle_of_a_pack_is_left_at_the_limit_and_the_next_fetch_is_whole()
  {
     let sshd = Sshd::new();
-    let noise: Vec<u8> = (0..400_000_u64)
-        .map(|i| (i.wrapping_mul(6_364_136_223_846_793_005) >> 33) as u8)
-        .collect();
+    let noise = noise(400_000);
     fs::write(sshd.world.source().join("noise"), noise).unwrap();
     let second = sshd.world.commit("noise");
     let honest = fs::read_to_string(sshd.world.path("authorized_keys")).unwrap();
     let cut = format!(
-        "command=\"git-upload-pack {} | (head -c 20000; sleep 30)\" {honest}",
+        // Whoever only asks for the branches gets all there is, and its end.
+        "command=\"git-upload-pack {} | (dd bs=1 count=100000 status=none; read -r more && sleep 30)\" {honest}",
         sshd.world.source().display()
     );
     fs::write(sshd.world.path("authorized_keys"), cut).unwrap();
-    ends_at_its_limit(&sshd, &sshd.mirror_within(SHORT)).await;
+    let error = ends_at_its_limit(&sshd, &sshd.mirror_within(SHORT)).await;
+    assert!(
+        error.contains(" objects: "),
+        "it says how far it came: {error}"
+    );
     assert!(
         !sshd.world.path("mirror").exists(),
         "half a clone is no mirror"

@@ -8,6 +8,7 @@
 
 mod damage;
 mod files;
+mod git_config;
 mod https;
 mod limits;
 mod nix;

@@ -314,23 +314,28 @@ async fn a_clone_that_is_killed_halfway_is_begun_anew() {
 }
 
 #[test]
-fn a_missing_openssh_client_is_named() {
+fn a_missing_git_and_a_missing_openssh_client_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("key");
     keygen(&key, "");
-    let output = child(
-        [
-            "ssh://git@127.0.0.1/a.git",
-            folder.path().join("mirror").to_str().unwrap(),
-        ],
-        &key,
-        &key,
-    )
-    .env("PATH", "/nowhere")
-    .output()
-    .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("SshMissing"), "{said}");
+    let fails_with = |path: &Path, expected: &str| {
+        let mirror = folder.path().join("mirror");
+        let output = child(
+            ["ssh://git@127.0.0.1/a.git", mirror.to_str().unwrap()],
+            &key,
+            &key,
+        )
+        .env("PATH", path)
+        .output()
+        .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(expected), "{said}");
+    };
+    fails_with(Path::new("/nowhere"), "GitMissing");
+    let git = Command::new("which").arg("git").output().unwrap();
+    let git = String::from_utf8(git.stdout).unwrap();
+    std::os::unix::fs::symlink(git.trim(), folder.path().join("git")).unwrap();
+    fails_with(folder.path(), "SshMissing");
 }
 
 #[tokio::test]

@@ -116,6 +116,22 @@ pub fn git(directory: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Bytes that nothing makes smaller (Knuth's linear congruential generator).
+pub fn noise(length: usize) -> Vec<u8> {
+    let next = |state: &u64| {
+        Some(
+            state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407),
+        )
+    };
+    let states = std::iter::successors(Some(length as u64), next);
+    states
+        .take(length)
+        .map(|state| (state >> 56) as u8)
+        .collect()
+}
+
 pub fn branch(name: &str) -> BranchName {
     name.parse().unwrap()
 }

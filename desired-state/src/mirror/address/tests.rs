@@ -15,97 +15,43 @@ fn token() -> Access {
     }
 }
 
-fn assert_ssh(url: &str, user: Option<&str>, host: &str, port: Option<u16>, path: &str) {
-    let expected = SshAddress {
-        user: user.map(str::to_owned),
-        host: host.to_owned(),
-        port,
-        path: path.to_owned(),
-    };
-    assert_eq!(check_url(url, &key()), Ok(Address::Ssh(expected)), "{url}");
-}
-
 #[test]
-fn ssh_urls_are_taken_apart_as_git_does() {
-    assert_ssh(
+fn ssh_addresses_are_taken_in_both_forms() {
+    for url in [
         "ssh://git@gitea.example:2222/infra/infra.git",
-        Some("git"),
-        "gitea.example",
-        Some(2222),
-        "/infra/infra.git",
-    );
-    assert_ssh(
         "ssh://gitea/infra/infra.git",
-        None,
-        "gitea",
-        None,
-        "/infra/infra.git",
-    );
-    assert_ssh(
         "SSH://git@gitea/infra.git",
-        Some("git"),
-        "gitea",
-        None,
-        "/infra.git",
-    );
-    assert_ssh(
         "ssh://git@[::1]:22/a/b.git",
-        Some("git"),
-        "::1",
-        Some(22),
-        "/a/b.git",
-    );
-    assert_ssh(
         "ssh://git@host/~alice/b.git",
-        Some("git"),
-        "host",
-        None,
-        "~alice/b.git",
-    );
-    assert_ssh(
         "ssh://git@host/a%20b/gr%C3%BCn.git",
-        Some("git"),
-        "host",
-        None,
-        "/a b/grün.git",
-    );
-}
-
-#[test]
-fn short_ssh_addresses_are_taken_apart_as_git_does() {
-    assert_ssh(
         "git@gitea.example:infra/infra.git",
-        Some("git"),
-        "gitea.example",
-        None,
-        "infra/infra.git",
-    );
-    assert_ssh("gitea:infra.git", None, "gitea", None, "infra.git");
-    assert_ssh(
+        "gitea:infra.git",
         "git@[::1]:infra/infra.git",
-        Some("git"),
-        "::1",
-        None,
-        "infra/infra.git",
-    );
+    ] {
+        assert_eq!(check_url(url, &key()), Ok(Address::Ssh), "{url}");
+    }
+    assert_eq!(for_git("SSH://git@Gitea/a.git"), "ssh://git@Gitea/a.git");
+    assert_eq!(for_git("git@Gitea:a.git"), "git@Gitea:a.git");
 }
 
 #[test]
-fn file_and_http_addresses_are_taken() {
-    assert_eq!(
-        check_url("file:///srv/a%20b.git", &Access::None),
-        Ok(Address::File {
-            path: "/srv/a b.git".into()
-        })
-    );
-    for access in [Access::None, token()] {
-        let url = "https://gitea.example:3000/infra/infra.git";
-        assert_eq!(
-            check_url(url, &access),
-            Ok(Address::Http {
-                url: url.to_owned()
-            })
-        );
+fn file_and_http_addresses_are_taken_and_a_token_is_for_scheme_host_and_port() {
+    let file = check_url("file:///srv/a%20b.git", &Access::None);
+    assert_eq!(file, Ok(Address::File));
+    for (url, origin) in [
+        (
+            "https://gitea.example:3000/infra/infra.git",
+            "https://gitea.example:3000",
+        ),
+        (
+            "https://gitea.example/infra/infra.git",
+            "https://gitea.example",
+        ),
+    ] {
+        for access in [Access::None, token()] {
+            let origin = origin.to_owned();
+            assert_eq!(check_url(url, &access), Ok(Address::Http { origin }));
+        }
     }
 }
 

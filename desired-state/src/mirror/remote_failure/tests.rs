@@ -3,7 +3,11 @@ use super::*;
 #[test]
 fn what_openssh_says_is_read_with_its_cause() {
     let check = |said: &str, expected: RemoteFailure| {
-        assert_eq!(from_ssh(SSH_OWN_FAILURE, said), Some(expected), "{said}");
+        assert_eq!(
+            from_git(Some(SSH_OWN_FAILURE), said),
+            Some(expected),
+            "{said}"
+        );
     };
     check(
         "No ED25519 host key is known for [gitea]:2222 and you have requested strict checking.\r\nHost key verification failed.\r\n",
@@ -45,13 +49,14 @@ fn what_openssh_says_is_read_with_its_cause() {
         "/c: line 1: Bad configuration option: hst\r\n/c: terminating, 1 bad configuration options",
         RemoteFailure::SshConfig,
     );
-    assert_eq!(from_ssh(SSH_OWN_FAILURE, "something new"), None);
+    let new = from_git(Some(SSH_OWN_FAILURE), "something new");
+    assert_eq!(new, Some(RemoteFailure::Unrecognized));
 }
 
 #[test]
 fn what_gitea_and_git_say_is_read_with_its_cause() {
     let check = |status: i32, said: &str, expected: RemoteFailure| {
-        assert_eq!(from_ssh(status, said), Some(expected), "{said}");
+        assert_eq!(from_git(Some(status), said), Some(expected), "{said}");
     };
     check(
         1,
@@ -74,7 +79,102 @@ fn what_gitea_and_git_say_is_read_with_its_cause() {
         RemoteFailure::NotGit,
     );
     // A banner of the server cannot pass for a failure of ssh.
-    assert_eq!(from_ssh(1, "Host key verification failed."), None);
+    let banner = from_git(Some(1), "Host key verification failed.");
+    assert_eq!(banner, Some(RemoteFailure::Unrecognized));
+}
+
+/// Recorded from git 2.39.5 with curl 7.88.1 (GnuTLS), and OpenSSL's words for the same.
+#[test]
+fn what_git_says_of_a_web_server_is_read_with_its_cause() {
+    let at = "fatal: unable to access 'https://g/a/': ";
+    for (said, expected) in [
+        (
+            "The requested URL returned error: 403",
+            RemoteFailure::NoPermission,
+        ),
+        (
+            "The requested URL returned error: 429",
+            RemoteFailure::HttpStatus(429),
+        ),
+        (
+            "The requested URL returned error: 503",
+            RemoteFailure::HttpStatus(503),
+        ),
+        ("Could not resolve host: g", RemoteFailure::NameUnknown),
+        (
+            "server certificate verification failed. CAfile: none CRLfile: none",
+            RemoteFailure::Certificate,
+        ),
+        (
+            "SSL certificate problem: unable to get local issuer certificate",
+            RemoteFailure::Certificate,
+        ),
+        (
+            "Failed to connect to g port 443 after 0 ms: Couldn't connect to server\n\
+             1:2:3 http.c:725  == Info: connect to 10.0.0.1 port 443 failed: Connection refused",
+            RemoteFailure::ConnectionRefused,
+        ),
+        (
+            "Failed to connect to g port 443 after 3000 ms: Couldn't connect to server\n\
+             1:2:3 http.c:725  == Info: connect to 10.0.0.1 port 443 failed: No route to host",
+            RemoteFailure::Unreachable,
+        ),
+        ("Empty reply from server", RemoteFailure::ConnectionLost),
+        (
+            "Received HTTP code 407 from proxy after CONNECT",
+            RemoteFailure::Proxy,
+        ),
+    ] {
+        let said = format!("{at}{said}");
+        assert_eq!(from_git(None, &said), Some(expected), "{said}");
+    }
+}
+
+#[test]
+fn what_git_says_of_a_repository_is_read_with_its_cause() {
+    let check = |said: &str, expected: RemoteFailure| {
+        assert_eq!(from_git(None, said), Some(expected), "{said}");
+    };
+    check(
+        "fatal: repository 'https://g/a/' not found",
+        RemoteFailure::NotFound,
+    );
+    check(
+        "fatal: https://g/a/info/refs not valid: is this a git repository?",
+        RemoteFailure::NotGit,
+    );
+    check(
+        "fatal: could not read Username for 'https://g': terminal prompts disabled",
+        RemoteFailure::TokenRefused,
+    );
+    check(
+        "fatal: Authentication failed for 'https://g/a/'",
+        RemoteFailure::TokenRefused,
+    );
+    check(
+        "fatal: mismatched algorithms: client sha1; server sha256",
+        RemoteFailure::Sha256,
+    );
+    check(
+        "error: RPC failed; curl 18 transfer closed with outstanding read data remaining\n\
+         fetch-pack: unexpected disconnect while reading sideband packet\nfatal: early EOF",
+        RemoteFailure::ConnectionLost,
+    );
+    assert_eq!(from_git(None, "fatal: bad object 0123"), None);
+}
+
+#[test]
+fn a_warning_of_ssh_stands_before_no_cause() {
+    let said = "** WARNING: connection is not using a post-quantum key exchange algorithm.\n\
+                ** This session may be vulnerable to \"store now, decrypt later\" attacks.\n\
+                ** The server may need to be upgraded. See https://openssh.com/pq.html\n\
+                fetch-pack: unexpected disconnect while reading sideband packet\n\
+                fatal: early EOF\nfatal: fetch-pack: invalid index-pack output\n";
+    assert_eq!(
+        from_git(Some(255), said),
+        Some(RemoteFailure::ConnectionLost)
+    );
+    assert!(last_words(said).starts_with("fetch-pack: unexpected disconnect"));
 }
 
 #[test]

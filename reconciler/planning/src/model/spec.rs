@@ -23,7 +23,7 @@ pub struct RepositoryConfig {
     pub flake_folder: String,
     /// How often branches are fetched though no delivery came.
     pub poll_interval: Duration,
-    /// How long one fetch may take.
+    /// How long a fetch may get nothing.
     pub fetch_timeout: Duration,
     /// What happens when a branch was rewound.
     pub forced_push: ForcedPush,
