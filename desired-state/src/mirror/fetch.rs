@@ -15,7 +15,7 @@ use super::health::{self, Health, Look};
 use super::layout::{Layout, disk, git};
 use super::libgit2;
 use super::listing::Listing;
-use super::remote_failure::{RemoteFailure, from_git, last_words};
+use super::remote_failure::{RemoteFailure, from_git, is_our_disk_full, last_words};
 use super::settings::MirrorSettings;
 use super::stop::Stop;
 
@@ -197,7 +197,7 @@ impl<'a> Fetch<'a> {
     /// Names the cause of a failure.
     fn explain(&self, said: &Said) -> MirrorError {
         let words = said.words();
-        if words.contains("No space left on device") {
+        if is_our_disk_full(&words) {
             let full = std::io::Error::from_raw_os_error(nix::errno::Errno::ENOSPC as i32);
             return disk("fetch into", &self.settings.directory, full);
         }

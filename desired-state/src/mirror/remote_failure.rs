@@ -179,6 +179,14 @@ fn from_ssh(status: i32, said: &str) -> Option<RemoteFailure> {
     }
 }
 
+/// Whether it is our own disk that is full: the other side's words come with a prefix, or are no git's.
+pub(super) fn is_our_disk_full(said: &str) -> bool {
+    let is_ours = |line: &str| line.starts_with("fatal: ") || line.starts_with("error: ");
+    let is_full =
+        |line: &str| line.contains("No space left on device") || line.contains("quota exceeded");
+    said.lines().any(|line| is_ours(line) && is_full(line))
+}
+
 fn find(causes: &[(&str, RemoteFailure)], said: &str) -> Option<RemoteFailure> {
     let found = causes.iter().find(|(words, _)| said.contains(words));
     found.map(|(_, failure)| failure.clone())

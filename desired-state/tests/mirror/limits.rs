@@ -78,12 +78,11 @@ async fn a_server_that_stops_in_the_middle_of_a_pack_is_left_at_the_limit_and_th
     fs::write(sshd.world.source().join("noise"), noise).unwrap();
     let second = sshd.world.commit("noise");
     let honest = fs::read_to_string(sshd.world.path("authorized_keys")).unwrap();
-    let cut = format!(
+    sshd.force(&format!(
         // Whoever only asks for the branches gets all there is, and its end.
-        "command=\"git-upload-pack {} | (dd bs=1 count=100000 status=none; read -r more && sleep 30)\" {honest}",
+        "git-upload-pack {} | (dd bs=1 count=100000 status=none; read -r more && sleep 30)",
         sshd.world.source().display()
-    );
-    fs::write(sshd.world.path("authorized_keys"), cut).unwrap();
+    ));
     let error = ends_at_its_limit(&sshd, &sshd.mirror_within(SHORT)).await;
     assert!(
         error.contains(" objects: "),
@@ -99,6 +98,52 @@ async fn a_server_that_stops_in_the_middle_of_a_pack_is_left_at_the_limit_and_th
     assert!(!mirror.fetch().await.unwrap().recloned);
     assert_eq!(mirror.tip(&branch("main")).await.unwrap(), Some(second));
     assert!(!sshd.world.path("mirror.new").exists());
+}
+
+#[tokio::test]
+async fn a_first_clone_that_takes_long_ends_well_as_long_as_something_comes() {
+    let sshd = Sshd::new();
+    fs::write(sshd.world.source().join("noise"), noise(400_000)).unwrap();
+    let second = sshd.world.commit("noise");
+    let trickle = "import sys, time\n\
+                   for part in iter(lambda: sys.stdin.buffer.read1(16384), b''):\n\
+                   \x20 sys.stdout.buffer.write(part); sys.stdout.buffer.flush(); time.sleep(0.2)\n";
+    fs::write(sshd.world.path("trickle.py"), trickle).unwrap();
+    sshd.force(&format!(
+        "git-upload-pack {} | python3 {}",
+        sshd.world.source().display(),
+        sshd.world.path("trickle.py").display()
+    ));
+    let (mirror, limit) = (sshd.mirror_within(SHORT * 2), SHORT * 2);
+    let started = Instant::now();
+    mirror.fetch().await.unwrap();
+    assert!(started.elapsed() > limit, "the test has shown something");
+    assert_eq!(mirror.tip(&branch("main")).await.unwrap(), Some(second));
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_in_the_middle_of_a_pack_is_named_with_how_far_it_came() {
+    let sshd = Sshd::new();
+    fs::write(sshd.world.source().join("noise"), noise(400_000)).unwrap();
+    sshd.world.commit("noise");
+    sshd.force(&format!(
+        "git-upload-pack {} | (dd bs=1 count=100000 status=none; echo '** WARNING: of ssh' >&2; exit 1)",
+        sshd.world.source().display()
+    ));
+    let error = sshd.mirror().fetch().await.unwrap_err();
+    let is_lost = matches!(
+        &error,
+        MirrorError::Remote {
+            failure: RemoteFailure::ConnectionLost,
+            ..
+        }
+    );
+    assert!(is_lost && error.is_worth_retrying(), "{error:?}");
+    let said = error.to_string();
+    assert!(
+        said.contains(" objects: ") && !said.contains("WARNING"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

@@ -83,6 +83,13 @@ impl Sshd {
         sshd
     }
 
+    /// From now on, runs a command of the test's instead of what the client asks for.
+    pub fn force(&self, command: &str) {
+        let key = public(&self.world.path("key"));
+        let line = format!("command=\"{command}\" {key}");
+        fs::write(self.world.path("authorized_keys"), line).unwrap();
+    }
+
     /// Makes a key the server's known one.
     pub fn know(&self, host_key: &Path) {
         let line = format!("[127.0.0.1]:{} {}", self.port, public(host_key));

@@ -164,6 +164,15 @@ fn what_git_says_of_a_repository_is_read_with_its_cause() {
 }
 
 #[test]
+fn only_gits_own_words_tell_that_our_disk_is_full() {
+    let ours = "fatal: write error: No space left on device\nfatal: fetch-pack: invalid index-pack output\n";
+    assert!(is_our_disk_full(ours));
+    let theirs =
+        "remote: fatal: write error: No space left on device\nGitea: No space left on device\n";
+    assert!(!is_our_disk_full(theirs));
+}
+
+#[test]
 fn a_warning_of_ssh_stands_before_no_cause() {
     let said = "** WARNING: connection is not using a post-quantum key exchange algorithm.\n\
                 ** This session may be vulnerable to \"store now, decrypt later\" attacks.\n\
