@@ -22,6 +22,24 @@ use super::stop::Stop;
 /// Every branch to the branch of the same name, forced pushes included. Tags are left out: no host follows one.
 const BRANCHES: &str = "+refs/heads/*:refs/heads/*";
 
+/// What a fetch found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    Something,
+}
+
+impl Found {
+    /// How many packs may lie about after it. Where nothing was found, nobody waits; a repository that is never quiet is
+    /// tidied up nevertheless.
+    fn packs_at_most(self) -> usize {
+        match self {
+            Self::Nothing => 8,
+            Self::Something => 40,
+        }
+    }
+}
+
 /// What became of a fetch.
 pub(super) struct Done {
     /// The branches as they are now.
@@ -71,9 +89,15 @@ impl<'a> Fetch<'a> {
             Health::Sound(repository) => {
                 let before = branches::tips(&repository).map_err(git("list the branches"))?;
                 let tips = self.bring_up_to_date(&repository)?;
-                if before != tips {
+                let found = if before == tips {
+                    Found::Nothing
+                } else {
+                    Found::Something
+                };
+                if found == Found::Something {
                     layout.sync()?;
                 }
+                self.join_packs(layout, found);
                 return Ok(Done { tips, damage: None });
             }
             Health::Missing => None,
@@ -170,6 +194,26 @@ impl<'a> Fetch<'a> {
                 ..
             }) => Err(git("fetch")(git2::Error::from_str(&said))),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Joins packs, and puts loose refs into one file, once there are many: each look-up, ours or Nix's, goes through all
+    /// of them.
+    ///
+    /// Safe beside readers: what is new is in place before anything old goes, and who misses something looks again
+    /// (git-repack(1) `-d`; `git_odb_refresh` in libgit2). Packs are joined with all that is in them, reachable or not,
+    /// and each time so few that the work stays small (`--geometric`). It may fail, for it is tried again at the next
+    /// fetch, and nothing but time depends on it.
+    fn join_packs(&self, layout: &Layout, found: Found) {
+        if layout.packs() <= found.packs_at_most() {
+            return;
+        }
+        for arguments in [
+            &["--git-dir=.", "repack", "--geometric=2", "-d", "-q"][..],
+            &["--git-dir=.", "pack-refs", "--all"],
+        ] {
+            self.stop.moved();
+            let _ = run(&layout.git(), arguments, self.environment(), self.stop);
         }
     }
 

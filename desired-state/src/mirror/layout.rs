@@ -15,9 +15,9 @@
 //!
 //! # What is kept
 //!
-//! Nothing is ever thrown away: no garbage collection runs (`gc.auto` is 0), and every tip that a forced push or a
-//! deletion left behind gets a ref of its own, [`KEPT`], so that `git gc` by a person keeps it too. Pins and old
-//! revisions stay good until the mirror itself is lost.
+//! Nothing is ever thrown away: no garbage collection runs (`gc.auto` is 0), packs are only joined, with all that is in
+//! them, and every tip that a forced push or a deletion left behind gets a ref of its own, [`KEPT`], so that `git gc` by
+//! a person keeps it too. Pins and old revisions stay good until the mirror itself is lost.
 
 use std::fs;
 use std::io;
@@ -155,6 +155,13 @@ impl Layout {
         remove_below(&git.join("refs"), 0, &|name| name.ends_with(".lock"))?;
         let is_pack = |name: &str| name.starts_with("pack-") && !name.ends_with(".keep");
         remove_below(&git.join("objects/pack"), 0, &|name| !is_pack(name))
+    }
+
+    /// How many packs there are. Each fetch that finds something brings one.
+    pub(super) fn packs(&self) -> usize {
+        let entries = fs::read_dir(self.git().join("objects/pack"));
+        let is_pack = |entry: &fs::DirEntry| entry.path().extension().is_some_and(|e| e == "pack");
+        entries.map_or(0, |entries| entries.flatten().filter(is_pack).count())
     }
 
     /// Brings everything to the disk: a branch that we answered for must be there after a power cut.

@@ -12,6 +12,7 @@ mod git_config;
 mod https;
 mod limits;
 mod nix;
+mod packs;
 mod signatures;
 mod ssh;
 mod sshd;
