@@ -22,7 +22,7 @@ mod store;
 
 pub use mirror::{
     Access, AddressError, CredentialsError, Fetched, Lineage, Mirror, MirrorError, MirrorSettings,
-    RemoteFailure,
+    RemoteFailure, Unfetched,
 };
 pub use names::{BranchName, DeliveryId, HostName, Invalid, RepositoryName, Revision};
 pub use records::{

@@ -15,7 +15,7 @@
 //!
 //! `address` `credentials` what is checked before the network is touched · `fetch` one fetch · `git` by git itself ·
 //! `listing` what the server has · `stop` its end · `libgit2` the limits of who reads · `layout` `branches` `health`
-//! the repository on disk · `lineage` `revisions` what it is asked · `remote_failure` `error` what can go wrong, and
+//! the repository on disk · `lineage` `revisions` `unfetched` what it is asked · `remote_failure` `error` what can go wrong, and
 //! the mend.
 
 mod address;
@@ -33,6 +33,7 @@ mod remote_failure;
 mod revisions;
 mod settings;
 mod stop;
+mod unfetched;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -48,6 +49,7 @@ pub use error::MirrorError;
 pub use lineage::Lineage;
 pub use remote_failure::RemoteFailure;
 pub use settings::{Access, MirrorSettings};
+pub use unfetched::Unfetched;
 
 use crate::names::{BranchName, Revision};
 use crate::signature::{self, Distrust, Signed, Signers};
@@ -236,6 +238,24 @@ impl Mirror {
             Ok(None) => Some(Distrust::Unsigned),
             Err(error) => Some(Distrust::unchecked(&error)),
         }
+    }
+
+    /// What of a commit is elsewhere than in its repository, and not asked for by the flake in `folder`; `None` if that
+    /// is nothing.
+    ///
+    /// # Errors
+    ///
+    /// The commit is not in the mirror, nothing was fetched yet, or the mirror cannot be read.
+    pub async fn unfetched(
+        &self,
+        revision: &Revision,
+        folder: &str,
+    ) -> Result<Option<Unfetched>, MirrorError> {
+        let (revision, folder) = (revision.clone(), folder.to_owned());
+        self.read("look through a commit", move |repository| {
+            unfetched::find(repository, &revision, &folder)
+        })
+        .await
     }
 
     /// Makes the next fetch look at every file of the mirror: for whoever met damage in it elsewhere, for instance

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use git2::Repository;
+use git2::{ConfigLevel, Repository};
 
-use super::address::Address;
+use super::address::{Address, for_git};
 use super::branches::{self, Tips};
 use super::credentials::{self, Credentials};
 use super::error::MirrorError;
@@ -21,6 +21,9 @@ use super::stop::Stop;
 
 /// Every branch to the branch of the same name, forced pushes included. Tags are left out: no host follows one.
 const BRANCHES: &str = "+refs/heads/*:refs/heads/*";
+
+/// Where a repository comes from, in its config.
+const ORIGIN: &str = "remote.origin.url";
 
 /// What a fetch found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +158,8 @@ impl<'a> Fetch<'a> {
 
     /// Brings the branches of `repository` to where the server's are.
     fn bring_up_to_date(&self, repository: &Repository) -> Result<Tips, MirrorError> {
+        self.name_origin(repository)
+            .map_err(git("write the config"))?;
         let before = branches::tips(repository).map_err(git("list the branches"))?;
         let listing = self.ask()?;
         self.stop.moved();
@@ -166,6 +171,16 @@ impl<'a> Fetch<'a> {
         let default = listing.default.as_deref();
         branches::point_head(repository, default, &tips).map_err(git("set HEAD"))?;
         Ok(tips)
+    }
+
+    /// Writes down where the repository comes from (see the module `layout` for why).
+    fn name_origin(&self, repository: &Repository) -> Result<(), git2::Error> {
+        let mut config = repository.config()?.open_level(ConfigLevel::Local)?;
+        let url = for_git(&self.settings.url);
+        if config.get_string(ORIGIN).is_ok_and(|known| known == url) {
+            return Ok(());
+        }
+        config.set_str(ORIGIN, &url)
     }
 
     /// Downloads and moves the branches. What is gone is removed before what is new is written, so that a branch

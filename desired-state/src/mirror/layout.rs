@@ -11,6 +11,8 @@
 //!   `allRefs` is not needed, and a rewound or deleted branch's commits can be evaluated for as long as they are kept.
 //! - **`core.bare`** may be either; it is true here, so that nobody checks anything out by mistake.
 //! - **The same owner**: git refuses a repository of another user (`safe.directory` in git-config(1)), and Nix with it.
+//! - **The URL of a remote `origin`**, for submodules with relative URLs, and for the server of Git LFS (Nix 2.27,
+//!   git.cc and git-lfs-fetch.cc). Nobody fetches by it, and it holds no secret.
 //! - `dir=` works as with any repository.
 //!
 //! # What is kept

@@ -17,3 +17,4 @@ mod signatures;
 mod ssh;
 mod sshd;
 mod support;
+mod unfetched;

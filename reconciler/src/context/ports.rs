@@ -18,6 +18,7 @@ use deploy::{
 };
 use desired_state::{
     BranchName, Distrust, Fetched, HostName, Lineage, MirrorError, RepositoryName, Revision,
+    Unfetched,
 };
 use jiff::Timestamp;
 use planning::model::backoff::Jitter;
@@ -312,6 +313,9 @@ pub trait Source: Debug + Send + Sync {
 
     /// Why a commit must not be deployed, by the repository's rule on signatures; `None` if it may.
     async fn verify(&self, revision: &Revision) -> Option<Distrust>;
+
+    /// What of a commit is elsewhere than in the repository, and would be deployed as a stand-in; `None` if nothing is.
+    async fn unfetched(&self, revision: &Revision) -> Result<Option<Unfetched>, MirrorError>;
 
     /// The mirror may be damaged: it is looked at closely before the next fetch.
     fn doubt(&self);

@@ -128,11 +128,21 @@ impl Evaluation {
     async fn run(self, together: BTreeSet<Attribute>) -> Arc<EvaluationResults> {
         let began = Instant::now();
         let repository = &self.repository;
-        let flake = repository.source.flake(&self.revision);
-        let results = repository
-            .nix
-            .evaluate(&flake, &Vec::from_iter(together), self.timeout)
-            .await;
+        let results = match self.unfetched().await {
+            Some(error) => {
+                let error = Arc::new(error);
+                let all = together.into_iter();
+                all.map(|one| (one, Err(Arc::clone(&error)))).collect()
+            }
+            None => {
+                let flake = repository.source.flake(&self.revision);
+                let together = Vec::from_iter(together);
+                repository
+                    .nix
+                    .evaluate(&flake, &together, self.timeout)
+                    .await
+            }
+        };
         self.context
             .metrics
             .phase_took(Phase::Evaluate, began.elapsed());
@@ -143,6 +153,20 @@ impl Evaluation {
         }
         self.keep(&results).await;
         Arc::new(results)
+    }
+
+    /// What the commit lacks. Nix would take a pointer or an empty folder for the real thing.
+    async fn unfetched(&self) -> Option<EvaluateError> {
+        match self.repository.source.unfetched(&self.revision).await {
+            Ok(None) => None,
+            Ok(Some(unfetched)) => Some(EvaluateError::Code {
+                detail: unfetched.to_string(),
+            }),
+            Err(error) => Some(EvaluateError::RevisionMissing {
+                revision: self.revision.to_string(),
+                detail: error_chain(&error),
+            }),
+        }
     }
 
     async fn keep(&self, results: &EvaluationResults) {

@@ -10,7 +10,7 @@ use deploy::{
     Evaluated, FlakeSource, Freed, MinFree, Toplevel,
 };
 use desired_state::{
-    BranchName, Distrust, Fetched, Lineage, MirrorError, RepositoryName, Revision,
+    BranchName, Distrust, Fetched, Lineage, MirrorError, RepositoryName, Revision, Unfetched,
 };
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -124,6 +124,8 @@ pub struct ScriptedSource {
     pub tips: Mutex<BTreeMap<BranchName, Revision>>,
     /// Commits that nobody has signed.
     pub distrusted: Mutex<BTreeSet<Revision>>,
+    /// Commits with a submodule `common`.
+    pub with_submodules: Mutex<BTreeSet<Revision>>,
     /// Whether the next push rewinds its branch.
     pub is_rewound: Mutex<bool>,
 }
@@ -159,6 +161,12 @@ impl Source for ScriptedSource {
     async fn verify(&self, revision: &Revision) -> Option<Distrust> {
         let distrusted = self.distrusted.lock();
         distrusted.contains(revision).then_some(Distrust::Unsigned)
+    }
+
+    async fn unfetched(&self, revision: &Revision) -> Result<Option<Unfetched>, MirrorError> {
+        let paths = "common".to_owned();
+        let has_some = self.with_submodules.lock().contains(revision);
+        Ok(has_some.then_some(Unfetched::Submodules { paths }))
     }
 
     fn doubt(&self) {
@@ -226,6 +234,7 @@ impl ScriptedOutside {
                 script: Arc::clone(&script),
                 tips: Mutex::default(),
                 distrusted: Mutex::default(),
+                with_submodules: Mutex::default(),
                 is_rewound: Mutex::default(),
             }),
             clock: Arc::new(ScriptedClock {

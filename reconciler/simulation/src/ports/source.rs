@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use deploy::FlakeSource;
 use desired_state::{
     BranchName, Distrust, Fetched, Lineage, MirrorError, RemoteFailure, RepositoryName, Revision,
+    Unfetched,
 };
 use parking_lot::Mutex;
 use reconciler::context::ports::Source;
@@ -122,6 +123,10 @@ impl Source for SourcePort {
 
     async fn verify(&self, _: &Revision) -> Option<Distrust> {
         None
+    }
+
+    async fn unfetched(&self, _: &Revision) -> Result<Option<Unfetched>, MirrorError> {
+        Ok(None)
     }
 
     fn doubt(&self) {}

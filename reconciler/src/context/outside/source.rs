@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use deploy::FlakeSource;
 use desired_state::{
     Access, BranchName, Distrust, Fetched, Lineage, Mirror, MirrorError, MirrorSettings,
-    RepositoryName, Revision, Signers,
+    RepositoryName, Revision, Signers, Unfetched,
 };
 use parking_lot::Mutex;
 use planning::model::spec::{RepositoryAccess, RepositoryConfig};
@@ -105,6 +105,10 @@ impl Source for MirrorSource {
             self.verified.note(question, found.clone());
         }
         found
+    }
+
+    async fn unfetched(&self, revision: &Revision) -> Result<Option<Unfetched>, MirrorError> {
+        self.mirror.unfetched(revision, &self.flake_folder).await
     }
 
     fn doubt(&self) {

@@ -77,6 +77,23 @@ async fn what_cannot_be_evaluated_is_not_tried_again_before_a_person_forces_it()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_commit_that_lacks_its_submodules_is_refused_before_anything_is_evaluated() {
+    let scene = scene(HOST).await;
+    let lacking = scene.goal().target.revision;
+    scene.outside.source.with_submodules.lock().insert(lacking);
+    let done = scene.reconcile().await;
+    let outcome = done.report.outcome.unwrap();
+    assert_eq!(outcome.label(), "evaluation_failed", "{outcome}");
+    assert!(outcome.to_string().contains("submodules"), "{outcome}");
+    assert_eq!(evaluations(&scene), [""; 0]);
+    assert!(!scene.is_on('a'));
+    // It is the commit's own fault: another one is taken up.
+    scene.push('b');
+    scene.reconcile().await;
+    assert!(scene.is_on('b'));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_evaluation_that_took_too_long_is_told_with_its_limit() {
     let scene = scene(&format!("{HOST}\ntimeouts.evaluate = \"5m\"")).await;
     let trouble = NixTrouble::TimedOut {
