@@ -1,7 +1,7 @@
 //! The few fields of a delivery that are read, and which events concern us.
 //!
 //! The name of the repository, the name of the branch, and whether the branch is gone: nothing
-//! else in a payload is believed. Fields come and go with Gitea's versions, so all are optional
+//! else in a payload is believed, and where the branch leads is only for being compared. Fields come and go with Gitea's versions, so all are optional
 //! and unknown ones are passed over. Facts are from `modules/structs/hook.go` and
 //! `services/repository/push.go` of Gitea and from recorded deliveries.
 
@@ -41,6 +41,9 @@ const REPOSITORY_BYTES: usize = 255;
 /// The most bytes of a branch name that are passed on; Gitea's database column has room for 255.
 const BRANCH_BYTES: usize = 255;
 
+/// The hexadecimal digits of a SHA-1 object id.
+const SHA1_DIGITS: usize = 40;
+
 /// The hexadecimal digits of a SHA-256 object id.
 const SHA256_DIGITS: usize = 64;
 
@@ -62,6 +65,9 @@ pub struct Delivery {
     /// `owner/name` as sent, at most 255 bytes, not validated. Empty only where an ignored event
     /// names no repository.
     pub repository: String,
+    /// Where the sender says that a pushed branch leads now: 40 hexadecimal digits. It is for being compared with what
+    /// was fetched, and never says what to deploy.
+    pub head: Option<String>,
 }
 
 /// What a delivery asks for. The event's name is not covered by the signature, so none of these
@@ -192,6 +198,7 @@ pub fn read(headers: &HeaderMap, json: &[u8]) -> Result<Delivery, DeliveryError>
     {
         return Err(DeliveryError::LongRepository);
     }
+    let mut head = None;
     let told = match name.as_str() {
         "push" | "create" | "delete" => {
             if full_name.as_deref().is_none_or(str::is_empty) {
@@ -201,6 +208,7 @@ pub fn read(headers: &HeaderMap, json: &[u8]) -> Result<Delivery, DeliveryError>
             if object_format.as_deref() == Some("sha256") || change.has_sha256_id() {
                 Err(SHA256_REPOSITORY)
             } else if name == "push" {
+                head = change.head();
                 change.pushed()?
             } else {
                 change.created_or_deleted(&name)?
@@ -212,6 +220,7 @@ pub fn read(headers: &HeaderMap, json: &[u8]) -> Result<Delivery, DeliveryError>
         id,
         event: told.unwrap_or_else(|reason| Event::Ignored { name, reason }),
         repository: full_name.unwrap_or_default(),
+        head,
     })
 }
 
@@ -246,6 +255,13 @@ impl Change {
             Some(_) => Err(NOT_A_BRANCH),
             None => return Err(DeliveryError::Lacks("ref_type")),
         })
+    }
+
+    fn head(&self) -> Option<String> {
+        let is_id = |id: &&String| {
+            id.len() == SHA1_DIGITS && id.bytes().all(|b| b.is_ascii_hexdigit()) && !is_zero(id)
+        };
+        self.after.as_ref().filter(is_id).cloned()
     }
 
     fn has_sha256_id(&self) -> bool {

@@ -1,11 +1,11 @@
 //! What is known of hosts while the process runs, and is nothing that has to outlive it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use deploy::Outcome;
-use desired_state::HostName;
+use desired_state::{HostName, Revision};
 use parking_lot::Mutex;
 use planning::conclude::Attendance;
 use tokio::sync::RwLock;
@@ -22,6 +22,8 @@ pub struct Registries {
     pub forgiven: Forgiven,
     /// When quiet hosts were last seen.
     pub last_seen: LastSeen,
+    /// Pushes to repositories that nobody follows.
+    pub strangers: Strangers,
     /// Held while it is looked whether any host reboots and a reboot is written down.
     pub reboots: tokio::sync::Mutex<()>,
     /// Shared by whoever has something in this machine's Nix store that no GC root keeps yet: what was
@@ -145,6 +147,33 @@ impl LastSeen {
                 all.remove(host);
             }
         }
+    }
+}
+
+/// The last genuine deliveries of pushes to repositories that nobody follows: where a followed repository's own do not
+/// come, one of them may be the same repository under a new name.
+#[derive(Debug, Default)]
+pub struct Strangers(Mutex<VecDeque<(Revision, String)>>);
+
+/// As many pushes as an organisation's hook may tell of until a commit counts as unannounced.
+const STRANGERS_KEPT: usize = 256;
+
+impl Strangers {
+    /// A delivery told that a branch of this repository leads there.
+    pub fn note(&self, repository: &str, head: Revision) {
+        let mut all = self.0.lock();
+        if all.len() >= STRANGERS_KEPT {
+            all.pop_front();
+        }
+        all.push_back((head, repository.to_owned()));
+    }
+
+    /// The repository for which a delivery told of this commit last.
+    pub fn told_of(&self, commit: &Revision) -> Option<String> {
+        let all = self.0.lock();
+        let mut newest_first = all.iter().rev();
+        let told = newest_first.find(|(head, _)| head == commit);
+        told.map(|(_, repository)| repository.clone())
     }
 }
 

@@ -47,6 +47,10 @@ impl Doorbell for Receiver {
                 repository = delivery.repository,
                 "no host follows this repository; nothing to look at"
             );
+            if let Some(head) = delivery.head.and_then(|head| head.parse().ok()) {
+                let strangers = &self.context.registries.strangers;
+                strangers.note(&delivery.repository, head);
+            }
             return Ok(());
         };
         let (event, is_a_test) = match &delivery.event {

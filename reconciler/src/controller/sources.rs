@@ -244,6 +244,17 @@ async fn count_missed(context: &Context, config: &Config) -> Result<(), StoreErr
         .await?;
     for one in &missed {
         context.metrics.deliveries_missed(1);
+        if let Some(other) = context.registries.strangers.told_of(&one.revision) {
+            tracing::warn!(
+                repository = %one.repository,
+                branch = %one.branch,
+                revision = one.revision.short(),
+                announced_for = other,
+                "a poll found a commit that a delivery announced for another repository, which no host \
+                 follows; was the repository renamed? Then put the new name and URL into the config"
+            );
+            continue;
+        }
         tracing::warn!(
             repository = %one.repository,
             branch = %one.branch,

@@ -60,6 +60,9 @@ async fn every_recorded_delivery_gets_its_answer_and_its_effect() {
             "202" => {
                 assert_eq!(effect(&rung), expected, "{name}");
                 assert_eq!(rung[0].repository, "infra-team/infra");
+                if event == "push" && expected.starts_with("pushed") {
+                    assert_eq!(rung[0].head.as_ref().map(String::len), Some(40), "{name}");
+                }
                 assert_eq!(
                     rung[0].id,
                     sent.headers["x-gitea-delivery"].to_str().unwrap()

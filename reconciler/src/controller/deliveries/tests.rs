@@ -2,6 +2,7 @@ use futures::FutureExt as _;
 use webhook::Secret;
 
 use super::*;
+use crate::controller::branches::Person;
 use crate::testing::{Scene, scene};
 
 const HOST: &str = "[hosts.cyt-pi]";
@@ -15,6 +16,7 @@ fn delivery(event: Event) -> Delivery {
         id: "6f1a".into(),
         event,
         repository: "a/b".into(),
+        head: Some("b".repeat(40)),
     }
 }
 
@@ -104,6 +106,66 @@ async fn a_push_counts_whatever_its_id_and_however_its_repository_is_written() {
     ring(&scene, strange).await.unwrap();
     assert_eq!(waiting(&scene).await, ["push"]);
     assert!(has_rung(&scene));
+}
+
+/// All that is logged while something is done, on this thread.
+async fn log_of(work: impl Future<Output = ()>) -> String {
+    let log = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let writer = Arc::clone(&log);
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || Log(Arc::clone(&writer)))
+        .finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    work.await;
+    drop(guard);
+    let log = log.lock();
+    String::from_utf8(log.clone()).unwrap()
+}
+
+struct Log(Arc<parking_lot::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repository_that_was_renamed_is_said_with_both_names_and_others_are_not() {
+    for (other_head, is_said) in [('b', true), ('c', false)] {
+        let hook =
+            "[hosts.cyt-pi]\n[webhook]\nlisten = \"127.0.0.1:0\"\nsecret_files = [\"secret\"]";
+        let scene = scene(hook).await;
+        let branch = "main".parse().unwrap();
+        let tips = &scene.outside.source.tips;
+        tips.lock().insert(branch, crate::testing::revision('b'));
+        let renamed = Delivery {
+            repository: "a/new-name".into(),
+            head: Some(other_head.to_string().repeat(40)),
+            ..delivery(pushed())
+        };
+        let clients = scene.context.clients();
+        let repository = clients.repositories.values().next().unwrap();
+        let log = log_of(async {
+            ring(&scene, renamed).await.unwrap();
+            let look =
+                || crate::controller::sources::fetch(&scene.context, repository, Person::Nobody);
+            assert!(look().await.unwrap().awaits_delivery);
+            tokio::time::advance(std::time::Duration::from_secs(60 * 60)).await;
+            look().await.unwrap();
+        });
+        let log = log.await;
+        let warnings: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
+        assert_eq!(warnings.len(), 1, "{log}");
+        let names_both = warnings[0].contains("a/b") && warnings[0].contains("a/new-name");
+        assert_eq!(names_both, is_said, "{log}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
