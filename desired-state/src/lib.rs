@@ -21,8 +21,8 @@ mod signature;
 mod store;
 
 pub use mirror::{
-    Access, AddressError, CredentialsError, Fetched, Lineage, Mirror, MirrorError, MirrorSettings,
-    RemoteFailure, Unfetched,
+    Access, AddressError, Branches, CredentialsError, Fetched, Lineage, Mirror, MirrorError,
+    MirrorSettings, RemoteFailure, Unfetched,
 };
 pub use names::{BranchName, DeliveryId, HostName, Invalid, RepositoryName, Revision};
 pub use records::{

@@ -44,6 +44,7 @@ use git2::Repository;
 use parking_lot::Mutex;
 
 pub use address::AddressError;
+pub use branches::Branches;
 pub use credentials::CredentialsError;
 pub use error::MirrorError;
 pub use lineage::Lineage;
@@ -117,13 +118,22 @@ impl Mirror {
         self.inner.layout.directory()
     }
 
-    /// Brings the mirror to where the server is. Waits for its turn if a fetch is under way. Dropping the future
-    /// ends the fetch.
+    /// Brings all branches to where the server's are: [`Mirror::fetch_branches`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::fetch_branches`].
+    pub async fn fetch(&self) -> Result<Fetched, MirrorError> {
+        self.fetch_branches(Branches::All).await
+    }
+
+    /// Brings branches of the mirror to where the server's are. Waits for its turn if a fetch is under way. Dropping the
+    /// future ends the fetch.
     ///
     /// # Errors
     ///
     /// Everything that can go wrong with files, ssh, the network and the server, each with its mend.
-    pub async fn fetch(&self) -> Result<Fetched, MirrorError> {
+    pub async fn fetch_branches(&self, branches: Branches) -> Result<Fetched, MirrorError> {
         let limit = self.inner.settings.timeout;
         let turn = Arc::clone(&self.inner.turn).lock_owned();
         let turn = tokio::time::timeout(limit, turn)
@@ -134,7 +144,7 @@ impl Mirror {
             })?;
         let fetch = move |inner: &Inner, stop: &Arc<Stop>| {
             let _turn = turn;
-            inner.fetch(stop)
+            inner.fetch(&branches, stop)
         };
         self.while_wanted(Stop::after_silence_of(limit), fetch)
             .await
@@ -287,10 +297,10 @@ impl Mirror {
 }
 
 impl Inner {
-    fn fetch(&self, stop: &Arc<Stop>) -> Result<Fetched, MirrorError> {
+    fn fetch(&self, branches: &Branches, stop: &Arc<Stop>) -> Result<Fetched, MirrorError> {
         let before = self.tips_before();
         let done = Fetch::prepare(&self.settings, &self.address, stop)
-            .and_then(|fetch| fetch.run(&self.layout, &self.in_doubt));
+            .and_then(|fetch| fetch.run(&self.layout, branches, &self.in_doubt));
         if matches!(done, Err(MirrorError::Git { .. })) {
             // A failure in the mirror itself, not of the other side.
             self.in_doubt.store(true, Ordering::Relaxed);

@@ -1,16 +1,36 @@
 //! The branches of the mirror: what they lead to, what of the past is kept, and which one `HEAD` names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use git2::{Error, ErrorClass, ErrorCode, Oid, Repository};
 
 use super::health::damaged_ref;
 use super::layout::KEPT;
-use super::lineage::{self, Lineage};
+use super::lineage;
 use crate::names::{BranchName, Revision};
 
 /// Where each branch points.
 pub(super) type Tips = BTreeMap<BranchName, Revision>;
+
+/// Which branches a fetch is for. A clone always brings all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Branches {
+    /// All: somebody may ask for any.
+    All,
+    /// These, where hosts follow them: what bots do all day on others costs nothing.
+    These(BTreeSet<BranchName>),
+}
+
+impl Branches {
+    /// Those of `tips` that a fetch is for.
+    pub(super) fn of(&self, tips: &Tips) -> Tips {
+        let mut tips = tips.clone();
+        if let Self::These(these) = self {
+            tips.retain(|name, _| these.contains(name));
+        }
+        tips
+    }
+}
 
 /// The branches, without those whose names are no [`BranchName`]s: no host can follow one.
 pub(super) fn tips(repository: &Repository) -> Result<Tips, Error> {
@@ -37,8 +57,7 @@ pub(super) fn tips(repository: &Repository) -> Result<Tips, Error> {
 
 /// The branches that are new, gone, or lead to another commit.
 pub(super) fn changed(before: &Tips, after: &Tips) -> Vec<BranchName> {
-    let names: std::collections::BTreeSet<&BranchName> =
-        before.keys().chain(after.keys()).collect();
+    let names: BTreeSet<&BranchName> = before.keys().chain(after.keys()).collect();
     names
         .into_iter()
         .filter(|name| before.get(*name) != after.get(*name))
@@ -46,20 +65,38 @@ pub(super) fn changed(before: &Tips, after: &Tips) -> Vec<BranchName> {
         .collect()
 }
 
+/// Removes the branches that the server does not have any more, and keeps their commits: one of the name `a/b` may be
+/// about to take the place of a branch `a`.
+pub(super) fn remove_gone(
+    repository: &Repository,
+    before: &Tips,
+    server: &Tips,
+) -> Result<(), Error> {
+    for (name, old) in before
+        .iter()
+        .filter(|(name, _)| !server.contains_key(*name))
+    {
+        keep(repository, old)?;
+        repository.find_reference(&name.reference())?.delete()?;
+    }
+    Ok(())
+}
+
 /// Gives every former tip that its branch does not lead to any more a ref of its own.
 pub(super) fn keep_lost(repository: &Repository, before: &Tips, after: &Tips) -> Result<(), Error> {
     for (name, old) in before {
-        let follows = match after.get(name) {
-            Some(new) => lineage::between(repository, old, new)?,
-            None => Lineage::Rewound,
-        };
-        let old = Oid::from_str(old.as_str())?;
-        // What the mirror had before it was cloned again may be gone from the server.
-        if follows.is_rewound() && repository.odb()?.exists(old) {
-            let kept = format!("{KEPT}{old}");
-            repository.reference(&kept, old, true, "kept by reconcile")?;
+        if let Some(new) = after.get(name)
+            && lineage::between(repository, old, new)?.is_rewound()
+        {
+            keep(repository, old)?;
         }
     }
+    Ok(())
+}
+
+fn keep(repository: &Repository, old: &Revision) -> Result<(), Error> {
+    let id = Oid::from_str(old.as_str())?;
+    repository.reference(&format!("{KEPT}{id}"), id, true, "kept by reconcile")?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use git2::{ConfigLevel, Repository};
 
 use super::address::{Address, for_git};
-use super::branches::{self, Tips};
+use super::branches::{self, Branches, Tips};
 use super::credentials::{self, Credentials};
 use super::error::MirrorError;
 use super::git::{Ended, Failed, SOURCE, Said, environment, run};
@@ -18,9 +18,10 @@ use super::listing::Listing;
 use super::remote_failure::{RemoteFailure, from_git, is_our_disk_full, last_words};
 use super::settings::MirrorSettings;
 use super::stop::Stop;
+use crate::names::BranchName;
 
 /// Every branch to the branch of the same name, forced pushes included. Tags are left out: no host follows one.
-const BRANCHES: &str = "+refs/heads/*:refs/heads/*";
+const ALL_BRANCHES: &str = "+refs/heads/*:refs/heads/*";
 
 /// Where a repository comes from, in its config.
 const ORIGIN: &str = "remote.origin.url";
@@ -77,7 +78,12 @@ impl<'a> Fetch<'a> {
 
     /// Fetches into the mirror, or clones it where there is none or a damaged one. A mirror `in_doubt` is looked at
     /// thoroughly first, and is out of doubt after that.
-    pub(super) fn run(&self, layout: &Layout, in_doubt: &AtomicBool) -> Result<Done, MirrorError> {
+    pub(super) fn run(
+        &self,
+        layout: &Layout,
+        branches: &Branches,
+        in_doubt: &AtomicBool,
+    ) -> Result<Done, MirrorError> {
         let _lock = layout.lock(self.stop)?;
         layout.clear_leftovers()?;
         let look = if in_doubt.load(Ordering::Relaxed) {
@@ -91,7 +97,7 @@ impl<'a> Fetch<'a> {
         let damage = match health {
             Health::Sound(repository) => {
                 let before = branches::tips(&repository).map_err(git("list the branches"))?;
-                let tips = self.bring_up_to_date(&repository)?;
+                let tips = self.bring_up_to_date(&repository, branches)?;
                 let found = if before == tips {
                     Found::Nothing
                 } else {
@@ -106,7 +112,7 @@ impl<'a> Fetch<'a> {
             Health::Missing => None,
             Health::Damaged(what) => Some(what),
         };
-        let tips = self.bring_up_to_date(&layout.start_clone()?)?;
+        let tips = self.bring_up_to_date(&layout.start_clone()?, &Branches::All)?;
         layout.finish_clone()?;
         Ok(Done { tips, damage })
     }
@@ -156,15 +162,27 @@ impl<'a> Fetch<'a> {
         Ok(())
     }
 
-    /// Brings the branches of `repository` to where the server's are.
-    fn bring_up_to_date(&self, repository: &Repository) -> Result<Tips, MirrorError> {
+    /// Brings branches of `repository` to where the server's are.
+    fn bring_up_to_date(
+        &self,
+        repository: &Repository,
+        branches: &Branches,
+    ) -> Result<Tips, MirrorError> {
         self.name_origin(repository)
             .map_err(git("write the config"))?;
         let before = branches::tips(repository).map_err(git("list the branches"))?;
         let listing = self.ask()?;
         self.stop.moved();
-        if listing.tips != before {
-            self.transfer(repository.path())?;
+        branches::remove_gone(repository, &before, &listing.tips)
+            .map_err(git("remove branches"))?;
+        let wanted = branches.of(&listing.tips);
+        if wanted != branches.of(&before) {
+            let names = wanted.keys().map(BranchName::reference);
+            let refspecs = match branches {
+                Branches::All => vec![ALL_BRANCHES.to_owned()],
+                Branches::These(_) => names.map(|name| format!("+{name}:{name}")).collect(),
+            };
+            self.transfer(repository.path(), &refspecs)?;
         }
         let tips = branches::tips(repository).map_err(git("list the branches"))?;
         branches::keep_lost(repository, &before, &tips).map_err(git("keep old commits"))?;
@@ -183,22 +201,23 @@ impl<'a> Fetch<'a> {
         config.set_str(ORIGIN, &url)
     }
 
-    /// Downloads and moves the branches. What is gone is removed before what is new is written, so that a branch
-    /// `a/b` may take the place of a branch `a`.
-    fn transfer(&self, repository: &Path) -> Result<(), MirrorError> {
-        let arguments = [
+    /// Downloads and moves branches.
+    fn transfer(&self, repository: &Path, refspecs: &[String]) -> Result<(), MirrorError> {
+        if refspecs.is_empty() {
+            return Ok(());
+        }
+        let mut arguments = vec![
             "--git-dir=.",
             "fetch",
             "--progress",
-            "--prune",
             "--no-tags",
             "--no-write-fetch-head",
             "--no-auto-maintenance",
             "--no-recurse-submodules",
             "--no-show-forced-updates",
             SOURCE,
-            BRANCHES,
         ];
+        arguments.extend(refspecs.iter().map(String::as_str));
         let fetched = run(repository, &arguments, self.environment(), self.stop);
         match self.succeeded(fetched) {
             Ok(_) => Ok(()),

@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt as _;
 
-use desired_state::{Access, Lineage, MirrorError, RemoteFailure};
+use desired_state::{Access, Branches, Lineage, MirrorError, RemoteFailure};
 
 use crate::support::{AMPLE, World, branch, git};
 
@@ -82,6 +82,38 @@ async fn a_deleted_branch_is_gone_and_its_commits_are_kept() {
     assert_eq!(mirror.tip(&branch("doomed")).await.unwrap(), None);
     assert!(mirror.contains(&doomed).await.unwrap());
     assert_eq!(mirror.resolve(doomed.short()).await.unwrap(), doomed);
+}
+
+#[tokio::test]
+async fn a_branch_that_nobody_follows_is_left_alone_until_somebody_asks() {
+    let world = World::new();
+    world.git(&["branch", "bot"]);
+    world.git(&["branch", "topic"]);
+    let mirror = world.mirror();
+    let followed = || Branches::These([branch("main"), branch("topic/one")].into());
+    // A clone brings all there is, for nobody knows yet what is pinned.
+    let fetched = mirror.fetch_branches(followed()).await.unwrap();
+    assert_eq!(fetched.changed.len(), 3);
+    let before = mirror.tip(&branch("bot")).await.unwrap();
+
+    world.git(&["switch", "--quiet", "bot"]);
+    let by_bot = world.amend("by a bot");
+    assert_eq!(mirror.fetch_branches(followed()).await.unwrap().changed, []);
+    assert!(!mirror.contains(&by_bot).await.unwrap());
+    assert_eq!(mirror.tip(&branch("bot")).await.unwrap(), before);
+
+    world.git(&["switch", "--quiet", "main"]);
+    let second = world.commit("second");
+    // What is gone makes room, whoever followed it.
+    world.git(&["branch", "-m", "topic", "topic/one"]);
+    let fetched = mirror.fetch_branches(followed()).await.unwrap();
+    let changed = [branch("main"), branch("topic"), branch("topic/one")];
+    assert_eq!(fetched.changed, changed);
+    assert_eq!(mirror.tip(&branch("main")).await.unwrap(), Some(second));
+    assert!(!mirror.contains(&by_bot).await.unwrap());
+
+    assert_eq!(mirror.fetch().await.unwrap().changed, [branch("bot")]);
+    assert_eq!(mirror.tip(&branch("bot")).await.unwrap(), Some(by_bot));
 }
 
 #[tokio::test]

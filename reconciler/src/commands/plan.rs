@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use desired_state::{BranchState, Cause, HostName, StoreError};
+use desired_state::{BranchState, Branches, Cause, HostName, StoreError};
 use futures::future::join_all;
 use planning::desired::{from_branch, kept};
 use planning::model::decision::{Decision, Why};
@@ -41,7 +41,7 @@ pub async fn plan(
         {
             continue;
         }
-        if let Err(error) = repository.source.fetch().await {
+        if let Err(error) = repository.source.fetch(Branches::All).await {
             not_fetched.insert(name.clone(), error_chain(&error));
         }
     }

@@ -17,8 +17,8 @@ use deploy::{
     Toplevel,
 };
 use desired_state::{
-    BranchName, Distrust, Fetched, HostName, Lineage, MirrorError, RepositoryName, Revision,
-    Unfetched,
+    BranchName, Branches, Distrust, Fetched, HostName, Lineage, MirrorError, RepositoryName,
+    Revision, Unfetched,
 };
 use jiff::Timestamp;
 use planning::model::backoff::Jitter;
@@ -299,8 +299,8 @@ pub trait Nix: Debug + Send + Sync {
 /// One repository: our mirror of it.
 #[async_trait]
 pub trait Source: Debug + Send + Sync {
-    /// Brings the mirror to where the server is.
-    async fn fetch(&self) -> Result<Fetched, MirrorError>;
+    /// Brings branches of the mirror to where the server's are.
+    async fn fetch(&self, branches: Branches) -> Result<Fetched, MirrorError>;
 
     /// The newest commit of a branch; `None` if there is no such branch.
     async fn tip(&self, branch: &BranchName) -> Result<Option<Revision>, MirrorError>;

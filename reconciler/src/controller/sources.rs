@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use desired_state::{Cause, HostName, MirrorError, RepositoryName, StoreError, Wish};
+use desired_state::{Branches, Cause, HostName, MirrorError, RepositoryName, StoreError, Wish};
 use planning::model::spec::ForcedPush;
 use planning::track::track;
 use tokio::time::Instant;
@@ -131,8 +131,13 @@ pub async fn fetch(
     let _alone = repository.fetching.lock().await;
     // Deliveries that arrive during the fetch are for the next: this one may have come too early.
     let deliveries = context.store.deliveries_to_fetch(&repository.name).await?;
-    bring_up_to_date(context, repository).await?;
     let config = Arc::clone(&context.clients().config);
+    let branches = match person {
+        Person::Nobody => followed(&config, &repository.name),
+        // A person may ask for a branch or a commit that no host follows.
+        Person::Asked { .. } | Person::Forced { .. } => Branches::All,
+    };
+    bring_up_to_date(context, repository, branches).await?;
     let occasion = Look {
         deliveries: &deliveries,
         person,
@@ -153,10 +158,21 @@ pub async fn fetch(
     Ok(Fetched { awaits_delivery })
 }
 
+/// The branches of a repository that hosts follow.
+fn followed(config: &Config, name: &RepositoryName) -> Branches {
+    let hosts = config.hosts.values().map(|host| &host.follows);
+    let here = hosts.filter(|follows| follows.repository == *name);
+    Branches::These(here.map(|follows| follows.branch.clone()).collect())
+}
+
 /// Brings the mirror to where the server is.
-async fn bring_up_to_date(context: &Context, repository: &Repository) -> Result<(), FetchError> {
+async fn bring_up_to_date(
+    context: &Context,
+    repository: &Repository,
+    branches: Branches,
+) -> Result<(), FetchError> {
     let began = Instant::now();
-    let fetched = repository.source.fetch().await;
+    let fetched = repository.source.fetch(branches).await;
     let metrics = &context.metrics;
     metrics.phase_took(Phase::Fetch, began.elapsed());
     let polled = match &fetched {

@@ -10,7 +10,8 @@ use deploy::{
     Evaluated, FlakeSource, Freed, MinFree, Toplevel,
 };
 use desired_state::{
-    BranchName, Distrust, Fetched, Lineage, MirrorError, RepositoryName, Revision, Unfetched,
+    BranchName, Branches, Distrust, Fetched, Lineage, MirrorError, RepositoryName, Revision,
+    Unfetched,
 };
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -124,6 +125,8 @@ pub struct ScriptedSource {
     pub tips: Mutex<BTreeMap<BranchName, Revision>>,
     /// Commits that nobody has signed.
     pub distrusted: Mutex<BTreeSet<Revision>>,
+    /// What the last fetch was for.
+    pub fetched: Mutex<Option<Branches>>,
     /// Commits with a submodule `common`.
     pub with_submodules: Mutex<BTreeSet<Revision>>,
     /// Whether the next push rewinds its branch.
@@ -132,7 +135,8 @@ pub struct ScriptedSource {
 
 #[async_trait]
 impl Source for ScriptedSource {
-    async fn fetch(&self) -> Result<Fetched, MirrorError> {
+    async fn fetch(&self, branches: Branches) -> Result<Fetched, MirrorError> {
+        *self.fetched.lock() = Some(branches);
         self.script.call::<MirrorError>("fetch".into()).await?;
         Ok(Fetched {
             changed: self.tips.lock().keys().cloned().collect(),
@@ -234,6 +238,7 @@ impl ScriptedOutside {
                 script: Arc::clone(&script),
                 tips: Mutex::default(),
                 distrusted: Mutex::default(),
+                fetched: Mutex::default(),
                 with_submodules: Mutex::default(),
                 is_rewound: Mutex::default(),
             }),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use deploy::FlakeSource;
 use desired_state::{
-    BranchName, Distrust, Fetched, Lineage, MirrorError, RemoteFailure, RepositoryName, Revision,
-    Unfetched,
+    BranchName, Branches, Distrust, Fetched, Lineage, MirrorError, RemoteFailure, RepositoryName,
+    Revision, Unfetched,
 };
 use parking_lot::Mutex;
 use reconciler::context::ports::Source;
@@ -74,7 +74,7 @@ impl fmt::Debug for SourcePort {
 
 #[async_trait]
 impl Source for SourcePort {
-    async fn fetch(&self) -> Result<Fetched, MirrorError> {
+    async fn fetch(&self, _: Branches) -> Result<Fetched, MirrorError> {
         self.life.point().await;
         let repository = self.repository()?;
         let long = self.generator.lock().between(FETCH.0, FETCH.1);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use deploy::FlakeSource;
 use desired_state::{
-    Access, BranchName, Distrust, Fetched, Lineage, Mirror, MirrorError, MirrorSettings,
+    Access, BranchName, Branches, Distrust, Fetched, Lineage, Mirror, MirrorError, MirrorSettings,
     RepositoryName, Revision, Signers, Unfetched,
 };
 use parking_lot::Mutex;
@@ -73,8 +73,8 @@ impl MirrorSource {
 
 #[async_trait]
 impl Source for MirrorSource {
-    async fn fetch(&self) -> Result<Fetched, MirrorError> {
-        self.mirror.fetch().await
+    async fn fetch(&self, branches: Branches) -> Result<Fetched, MirrorError> {
+        self.mirror.fetch_branches(branches).await
     }
 
     async fn tip(&self, branch: &BranchName) -> Result<Option<Revision>, MirrorError> {

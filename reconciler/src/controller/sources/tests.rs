@@ -195,6 +195,23 @@ async fn a_delivery_that_comes_during_a_fetch_is_for_the_next_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn only_followed_branches_are_fetched_unless_a_person_asks() {
+    let scene = scene("[hosts.cyt-pi]\n[hosts.spare]\nbranch = \"next\"").await;
+    leads_to(&scene, 'a');
+    let followed = ["main", "next"].map(|name| name.parse().unwrap());
+    let asked = Person::Asked { by: "alice" };
+    for (person, expected) in [
+        (Person::Nobody, Branches::These(followed.into())),
+        (asked, Branches::All),
+    ] {
+        let looked = fetch(&scene.context, &repository(&scene), person).await;
+        looked.unwrap();
+        let fetched = scene.outside.source.fetched.lock().take();
+        assert_eq!(fetched, Some(expected), "{person:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_commit_that_no_delivery_announces_in_time_is_a_missed_one() {
     for (is_delivered, missed) in [(false, 1), (true, 0)] {
         let scene = scene(HOOK).await;
