@@ -100,7 +100,9 @@ pub enum RemoteFailure {
     )]
     Sha256,
     /// What answers is no git server.
-    #[error("what answers there is not a git server; check the URL's port and path")]
+    #[error(
+        "what answers there is not a git server, but perhaps a login page or a check for bots in front of it; check the URL's port and path, and let us past such a page"
+    )]
     NotGit,
     /// A `file://` repository of another user.
     #[error(

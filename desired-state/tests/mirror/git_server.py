@@ -53,6 +53,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(301, Location=f"https://{kind[3:]}/private/{path}")
         if kind == "web":
             return self.answer(200, Content_Type="text/html")
+        if kind == "page":
+            page = b"<!doctype html><title>Making sure you're not a bot!</title>"
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            return self.wfile.write(page)
         if kind == "private" and self.headers.get("Authorization") != LOGIN:
             return self.answer(401, WWW_Authenticate='Basic realm="Gitea"')
         path, _, query = path.partition("?")

@@ -216,7 +216,9 @@ fn every_refusal_of_a_web_server_is_named() {
             ("404", RemoteFailure::NotFound),
             ("503", RemoteFailure::HttpStatus(503)),
             ("to:localhost:443", RemoteFailure::Redirected),
+            ("429", RemoteFailure::HttpStatus(429)),
             ("web", RemoteFailure::NotGit),
+            ("page", RemoteFailure::NotGit),
         ] {
             server
                 .fails(&server.url(kind), server.token(), expected)

@@ -141,6 +141,8 @@ mod tests {
             .filter(|(_, value)| value.contains("s3cret"));
         let holders: Vec<&str> = holders.map(|(name, _)| name.as_str()).collect();
         assert_eq!(holders, ["RECONCILE_TOKEN"]);
+        let shell = ("SHELL".to_owned(), "/bin/sh".to_owned());
+        assert!(variables.contains(&shell), "a ProxyCommand needs one");
         let helpers = variables
             .iter()
             .filter(|(_, value)| value.contains(".helper"));
