@@ -49,18 +49,10 @@ pub enum CredentialsError {
     },
 }
 
-/// What a fetch needs beyond the URL, read from its file just now.
-pub(super) enum Credentials {
-    /// Nothing for libgit2 to send.
-    None,
-    /// For HTTP basic authentication.
-    Token { username: String, token: String },
-}
-
-/// Checks the files that `access` names, and reads the token.
-pub(super) fn read(access: &Access) -> Result<Credentials, CredentialsError> {
+/// Checks the files that `access` names. Whoever needs what is in them reads them anew.
+pub(super) fn check(access: &Access) -> Result<(), CredentialsError> {
     match access {
-        Access::None => Ok(Credentials::None),
+        Access::None => Ok(()),
         Access::SshKey {
             key,
             known_hosts,
@@ -73,12 +65,9 @@ pub(super) fn read(access: &Access) -> Result<Credentials, CredentialsError> {
             if let Some(ssh_config) = ssh_config {
                 open("ssh_config", ssh_config)?;
             }
-            Ok(Credentials::None)
+            Ok(())
         }
-        Access::Token { file, username } => Ok(Credentials::Token {
-            username: username.clone(),
-            token: read_token(file)?,
-        }),
+        Access::Token { file, .. } => check_token(file),
     }
 }
 
@@ -143,7 +132,7 @@ fn has_passphrase(key: &str) -> bool {
     }
 }
 
-fn read_token(path: &Path) -> Result<String, CredentialsError> {
+fn check_token(path: &Path) -> Result<(), CredentialsError> {
     let wrong = |why| CredentialsError::Token {
         path: path.to_owned(),
         why,
@@ -174,7 +163,7 @@ fn read_token(path: &Path) -> Result<String, CredentialsError> {
     if token.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(wrong("holds white space or control characters"));
     }
-    Ok(token.to_owned())
+    Ok(())
 }
 
 #[cfg(test)]
@@ -183,18 +172,18 @@ mod tests {
 
     use super::*;
 
-    fn token(contents: &[u8]) -> Result<String, CredentialsError> {
+    fn token(contents: &[u8]) -> Result<(), CredentialsError> {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("token");
         fs::write(&file, contents).unwrap();
-        read_token(&file)
+        check_token(&file)
     }
 
     #[test]
     fn a_token_file_holds_one_token_and_nothing_else() {
-        assert_eq!(token(b"abc").unwrap(), "abc");
-        assert_eq!(token(b"abc\n").unwrap(), "abc");
-        assert_eq!(token(b"abc\r\n").unwrap(), "abc");
+        for good in [&b"abc"[..], b"abc\n", b"abc\r\n"] {
+            token(good).unwrap();
+        }
         for bad in [&b""[..], b"\n", b"a b", b"abc\n\n", b"a\0", b"\xff"] {
             let error = token(bad).unwrap_err();
             assert!(matches!(error, CredentialsError::Token { .. }), "{error}");
@@ -226,7 +215,7 @@ mod tests {
             known_hosts: None,
             ssh_config: None,
         };
-        let message = read(&access).err().unwrap().to_string();
+        let message = check(&access).err().unwrap().to_string();
         assert!(message.contains("SSH key /nowhere/key"), "{message}");
     }
 }

@@ -8,7 +8,7 @@ use git2::{ConfigLevel, Repository};
 
 use super::address::{Address, for_git};
 use super::branches::{self, Branches, Tips};
-use super::credentials::{self, Credentials};
+use super::credentials;
 use super::error::MirrorError;
 use super::git::{Ended, Failed, SOURCE, Said, environment, run};
 use super::health::{self, Health, Look};
@@ -56,22 +56,21 @@ pub(super) struct Done {
 pub(super) struct Fetch<'a> {
     settings: &'a MirrorSettings,
     address: &'a Address,
-    credentials: Credentials,
     stop: &'a Arc<Stop>,
 }
 
 impl<'a> Fetch<'a> {
-    /// Gets libgit2 and the credentials ready.
+    /// Gets libgit2 ready, and looks at the credentials.
     pub(super) fn prepare(
         settings: &'a MirrorSettings,
         address: &'a Address,
         stop: &'a Arc<Stop>,
     ) -> Result<Self, MirrorError> {
         libgit2::configure()?;
+        credentials::check(&settings.access)?;
         Ok(Self {
             settings,
             address,
-            credentials: credentials::read(&settings.access)?,
             stop,
         })
     }
@@ -252,8 +251,7 @@ impl<'a> Fetch<'a> {
     }
 
     fn environment(&self) -> Vec<(String, String)> {
-        let limit = self.stop.silence();
-        environment(self.settings, self.address, &self.credentials, limit)
+        environment(self.settings, self.address, self.stop.silence())
     }
 
     /// What git printed, if it succeeded; else the cause.

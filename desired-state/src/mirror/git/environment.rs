@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use super::ssh::ssh_command;
 use crate::mirror::address::{Address, for_git};
-use crate::mirror::credentials::Credentials;
-use crate::mirror::settings::MirrorSettings;
+use crate::mirror::settings::{Access, MirrorSettings};
 
 /// What stands for the URL on git's command lines. `url.URL.insteadOf` says what it means; git rewrites a URL once, so
 /// no such rule of the machine's has a say (`alias_url` in git's remote.c).
@@ -46,15 +45,14 @@ pub(super) const AUTHORITIES: [(&str, &str); 2] = [
     ("SSL_CERT_DIR", "GIT_SSL_CAPATH"),
 ];
 
-/// The helper by which git gets the token, from its own environment; the words are the shell's own, so that no process
-/// is started with the token among its arguments.
-const HELPER: &str = "!f() { test \"$1\" = get && printf 'username=%s\\npassword=%s\\n' \"$RECONCILE_USERNAME\" \"$RECONCILE_TOKEN\"; }; f";
+/// The helper by which git gets the token, out of its file: an environment is no place for a secret either. All words are
+/// the shell's own, so that no process is started with the token among its arguments.
+const HELPER: &str = r#"!f() { test "$1" = get || return 0; IFS= read -r token < "$RECONCILE_TOKEN_FILE"; printf 'username=%s\npassword=%s\n' "$RECONCILE_TOKEN_USER" "${token%"$(printf '\r')"}"; }; f"#;
 
 /// The variables for reaching the server.
 pub(in crate::mirror) fn environment(
     settings: &MirrorSettings,
     address: &Address,
-    credentials: &Credentials,
     limit: Duration,
 ) -> Vec<(String, String)> {
     let url = for_git(&settings.url);
@@ -92,11 +90,12 @@ pub(in crate::mirror) fn environment(
             // As exact as can be: a rule of the machine's for a part of this URL would win otherwise.
             config.push((format!("http.{url}.sslVerify"), "true".to_owned()));
             config.push((format!("http.{url}.followRedirects"), "initial".to_owned()));
-            if let Credentials::Token { username, token } = credentials {
+            if let Access::Token { file, username } = &settings.access {
                 // For this server alone, whatever it redirects to.
                 config.push((format!("credential.{origin}.helper"), HELPER.to_owned()));
-                variables.push(("RECONCILE_USERNAME".to_owned(), username.clone()));
-                variables.push(("RECONCILE_TOKEN".to_owned(), token.clone()));
+                let file = file.display().to_string();
+                variables.push(("RECONCILE_TOKEN_FILE".to_owned(), file));
+                variables.push(("RECONCILE_TOKEN_USER".to_owned(), username.clone()));
             }
         }
     }
@@ -112,7 +111,6 @@ pub(in crate::mirror) fn environment(
 mod tests {
     use super::*;
     use crate::mirror::address::check_url;
-    use crate::mirror::settings::Access;
 
     fn variables(url: &str, access: Access) -> Vec<(String, String)> {
         let address = check_url(url, &access).unwrap();
@@ -122,27 +120,18 @@ mod tests {
             access,
             timeout: Duration::from_secs(60),
         };
-        let credentials = Credentials::Token {
-            username: "reconcile".to_owned(),
-            token: "s3cret".to_owned(),
-        };
-        environment(&settings, &address, &credentials, settings.timeout)
+        environment(&settings, &address, settings.timeout)
     }
 
     #[test]
-    fn a_token_is_one_variable_and_is_for_its_own_server_alone() {
+    fn a_token_is_for_its_own_server_alone_and_stays_in_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a token");
         let access = Access::Token {
-            file: "/token".into(),
+            file: file.clone(),
             username: "reconcile".to_owned(),
         };
         let variables = variables("https://gitea.example:3000/a/b.git", access);
-        let holders = variables
-            .iter()
-            .filter(|(_, value)| value.contains("s3cret"));
-        let holders: Vec<&str> = holders.map(|(name, _)| name.as_str()).collect();
-        assert_eq!(holders, ["RECONCILE_TOKEN"]);
-        let shell = ("SHELL".to_owned(), "/bin/sh".to_owned());
-        assert!(variables.contains(&shell), "a ProxyCommand needs one");
         let helpers = variables
             .iter()
             .filter(|(_, value)| value.contains(".helper"));
@@ -153,6 +142,20 @@ mod tests {
             ["credential.helper", own],
             "the empty one comes first"
         );
+        let shell = ("SHELL".to_owned(), "/bin/sh".to_owned());
+        assert!(variables.contains(&shell), "a ProxyCommand needs one");
+        for contents in ["s3cret\\n", "s3cret\\n\n", "s3cret\\n\r\n"] {
+            std::fs::write(&file, contents).unwrap();
+            // As git does for a helper that begins with `!` (credential.c).
+            #[expect(clippy::disallowed_methods, reason = "a test asks a real shell")]
+            let output = std::process::Command::new("sh")
+                .args(["-c", &format!("{} get", &HELPER[1..])])
+                .envs(variables.clone())
+                .output()
+                .unwrap();
+            let said = String::from_utf8(output.stdout).unwrap();
+            assert_eq!(said, "username=reconcile\npassword=s3cret\\n\n");
+        }
     }
 
     #[test]
