@@ -16,7 +16,7 @@ use super::layout::{Layout, disk, git};
 use super::libgit2;
 use super::listing::Listing;
 use super::remote_failure::{RemoteFailure, from_git, is_our_disk_full, last_words};
-use super::settings::MirrorSettings;
+use super::settings::{Access, MirrorSettings};
 use super::stop::Stop;
 use crate::names::BranchName;
 
@@ -148,15 +148,15 @@ impl<'a> Fetch<'a> {
     fn check_server(&self, origin: &str, ended: &Ended) -> Result<(), MirrorError> {
         let trace = ended.said.trace();
         // Redirects within the server are followed, as for a renamed repository.
-        if let Some(elsewhere) = Listing::redirected_from(origin, trace) {
-            return Err(self.remote(RemoteFailure::Redirected, last_words(&elsewhere)));
+        if Listing::is_redirected_from(origin, trace) {
+            return Err(self.remote(RemoteFailure::Redirected, self.quoted(&ended.said)));
         }
         // A page that is empty, or text, is for git a repository without branches of the "dumb" kind.
         let is_git = trace
             .to_ascii_lowercase()
             .contains("application/x-git-upload-pack-advertisement");
         if ended.is_success && ended.printed.is_empty() && !is_git {
-            return Err(self.remote(RemoteFailure::NotGit, last_words(&ended.said.words())));
+            return Err(self.remote(RemoteFailure::NotGit, self.quoted(&ended.said)));
         }
         Ok(())
     }
@@ -265,7 +265,7 @@ impl<'a> Fetch<'a> {
             Err(Failed::Stopped(said)) => Err(MirrorError::TimedOut {
                 url: self.settings.url.clone(),
                 limit: self.stop.silence(),
-                said: how_far(&said),
+                said: self.quoted(&said),
             }),
         }
     }
@@ -284,7 +284,20 @@ impl<'a> Fetch<'a> {
             .filter(|line| line.contains(" failed: "));
         let all = refused.fold(words, |all, line| all + line + "\n");
         let failure = from_git(said.ssh_status, &all).unwrap_or(RemoteFailure::Unrecognized);
-        self.remote(failure, how_far(said))
+        self.remote(failure, self.quoted(said))
+    }
+
+    /// The last words, and how far a transfer came that was under way. A server that was told a token may be out to have
+    /// it told to others, so nothing is quoted that can be its own: what it says, and where it redirects.
+    fn quoted(&self, said: &Said) -> String {
+        let all = format!("{}{}", said.words(), said.progress);
+        if !matches!(self.settings.access, Access::Token { .. }) {
+            return last_words(&all);
+        }
+        let is_gits = |line: &&str| !line.starts_with("remote:") && !line.contains("remote error:");
+        let without_urls = |line: &str| line.split('\'').step_by(2).collect::<String>();
+        let lines: Vec<String> = all.lines().filter(is_gits).map(without_urls).collect();
+        last_words(&lines.join("\n"))
     }
 
     fn remote(&self, failure: RemoteFailure, said: String) -> MirrorError {
@@ -294,10 +307,4 @@ impl<'a> Fetch<'a> {
             said,
         }
     }
-}
-
-/// The last words, and how far a transfer came that was under way.
-fn how_far(said: &Said) -> String {
-    let words = said.words();
-    last_words(&format!("{words}{}", said.progress))
 }

@@ -53,6 +53,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(301, Location=f"https://{kind[3:]}/private/{path}")
         if kind == "web":
             return self.answer(200, Content_Type="text/html")
+        if kind == "tells":  # What it was told, to whoever reads its answers.
+            told = self.headers.get("Authorization")
+            if told is None:
+                return self.answer(401, WWW_Authenticate='Basic realm="Gitea"')
+            self.send_response(403)
+            self.send_header("Content-Type", "text/plain")
+            self.send_header("Content-Length", str(len(told)))
+            self.end_headers()
+            return self.wfile.write(told.encode())
         if kind == "page":
             page = b"<!doctype html><title>Making sure you're not a bot!</title>"
             self.send_response(200)

@@ -282,6 +282,22 @@ fn a_token_follows_a_redirect_within_the_server_and_nowhere_else() {
 }
 
 #[test]
+fn a_server_that_tells_others_the_token_is_not_quoted() {
+    in_a_process_that_trusts(
+        "a_server_that_tells_others_the_token_is_not_quoted",
+        async |server| {
+            let url = server.url("tells");
+            let refused = RemoteFailure::NoPermission;
+            let error = server.fails(&url, server.token(), refused).await;
+            let sent = "cmVjb25jaWxlOnMzY3JldC10b2tlbg==";
+            assert!(server.log().contains(sent), "it was told the token");
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains(sent), "{shown}");
+        },
+    );
+}
+
+#[test]
 fn a_sha256_repository_is_refused_over_https_too() {
     in_a_process_that_trusts(
         "a_sha256_repository_is_refused_over_https_too",

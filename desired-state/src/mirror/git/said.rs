@@ -66,10 +66,10 @@ impl Said {
         let plain = line.strip_prefix("remote: ").unwrap_or(line);
         if PROGRESS.iter().any(|begin| plain.starts_with(begin)) {
             // The same line again is a server that talks and does nothing.
-            if self.progress == plain {
+            if self.progress == line {
                 return Moved::No;
             }
-            plain.clone_into(&mut self.progress);
+            line.clone_into(&mut self.progress);
             return Moved::Yes;
         }
         if line.contains(TRACED) {
