@@ -8,3 +8,4 @@ pub(crate) mod observe;
 pub(crate) mod platform;
 pub(crate) mod reboot;
 mod script;
+pub(crate) mod switchable;

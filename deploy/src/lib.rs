@@ -20,6 +20,7 @@ mod nix;
 mod outcome;
 mod printable;
 mod shell;
+mod specialisation;
 mod ssh;
 mod toplevel;
 
@@ -31,6 +32,7 @@ pub use flake::FlakeSource;
 pub use min_free::MinFree;
 pub use outcome::{Outcome, Retry, Transience};
 pub use shell::NulByte;
+pub use specialisation::{RunsAs, Specialisation, SpecialisationError, SpecialisationOf};
 pub use toplevel::{DerivationPath, StorePathError, Toplevel};
 
 pub use nix::access::{InputAccess, UnusableToken};
@@ -53,11 +55,13 @@ pub use host::collect::{
     collect_on_host,
 };
 pub use host::observation::{
-    DeploymentTrace, MAX_DEPLOYMENTS, MAX_FAILED_UNITS, Observation, RebootReason, SwitchLock,
+    DeploymentTrace, MAX_DEPLOYMENTS, MAX_FAILED_UNITS, MAX_SPECIALISED, Observation, RebootReason,
+    SwitchLock,
 };
 pub use host::observe::{ObserveError, observe};
 pub use host::platform::platform_of;
 pub use host::reboot::{BootEntry, RebootError, Told, reboot};
+pub use host::switchable::unswitchable;
 
 pub use ssh::{
     Completed, Connection, Connections, DestinationFailure, LoginFault, Privilege, RemoteCommand,

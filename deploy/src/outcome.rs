@@ -20,7 +20,7 @@ use crate::host::reboot::BootEntry;
 /// | `booted_another` | it came back from its reboot on another system | no | nothing: it is left there, and not rebooted again by itself |
 /// | `did_not_come_back` | unknown: it does not answer since it was told to reboot, and its deadline is over | unknown | nothing: a person is needed; it is not rebooted again by itself |
 /// | `did_not_reboot` | as before: it was told to reboot, and did not | as before | nothing: it is not told again by itself |
-/// | `activation_refused` | the activation said no before it changed anything (exit 1) | no | backoff |
+/// | `activation_refused` | the activation said no before it changed anything (exit 1) | no | backoff; nothing until the revision changes where a check of the system itself refused, or nothing in it can be switched to |
 /// | `wrong_platform` | untouched: the system was built for another platform than the host's | no | nothing, until another revision |
 /// | `no_space` | untouched: what the system needs does not fit on the host | no | backoff |
 /// | `rolled_back` | the old system is there again: the new one failed to activate, to prove itself or to become the boot default | no | quarantine: nothing, until another system is wanted, the config changes or a person says `--force`; backoff if it only was that nobody of us was there to acknowledge |
@@ -81,6 +81,9 @@ pub enum Outcome {
     ActivationRefused {
         /// The last lines that it printed.
         detail: String,
+        /// Whether the same system can be taken later.
+        #[serde(default)]
+        transience: Transience,
     },
     /// The system was built to run on another platform than the host's.
     WrongPlatform {
@@ -198,10 +201,11 @@ pub enum Outcome {
 }
 
 /// Whether the same attempt can succeed later without anybody changing the revision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transience {
     /// It can: a network, a lock, a full disk.
+    #[default]
     Transient,
     /// It cannot: the source itself is wrong.
     Permanent,
@@ -345,8 +349,7 @@ impl Outcome {
             | Outcome::DidNotComeBack { .. }
             | Outcome::DidNotReboot { .. }
             | Outcome::Cancelled { .. } => Retry::Never,
-            Outcome::ActivationRefused { .. }
-            | Outcome::NoSpace { .. }
+            Outcome::NoSpace { .. }
             | Outcome::ActivationFailed { .. }
             | Outcome::ActivationInterrupted { .. }
             | Outcome::Locked { .. }
@@ -357,7 +360,8 @@ impl Outcome {
             | Outcome::ChangedMeanwhile { .. }
             | Outcome::Vanished { .. }
             | Outcome::Superseded => Retry::Soon,
-            Outcome::EvaluationFailed { transience, .. }
+            Outcome::ActivationRefused { transience, .. }
+            | Outcome::EvaluationFailed { transience, .. }
             | Outcome::BuildFailed { transience, .. }
             | Outcome::CopyFailed { transience, .. } => match transience {
                 Transience::Transient => Retry::Backoff,

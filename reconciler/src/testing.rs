@@ -70,6 +70,7 @@ pub fn status(host: &str) -> HostStatus {
         desired_revision: Some("a".repeat(40).parse().unwrap()),
         desired_toplevel: None,
         running_toplevel: None,
+        running_specialisation: None,
         drift: None,
         drifted_since: None,
         quarantine: None,

@@ -27,6 +27,7 @@ use crate::action::Action;
 use crate::host::script::{ended, last_line, script};
 use crate::min_free::MinFree;
 use crate::shell::NulByte;
+use crate::specialisation::RunsAs;
 use crate::ssh::{Completed, Connection, Privilege, RemoteCommand, SshError};
 use crate::toplevel::Toplevel;
 
@@ -39,6 +40,8 @@ pub struct ActivationRequest {
     pub action: Action,
     /// The system, already copied to the host.
     pub new: Toplevel,
+    /// What of it runs: itself, or one of its specialisations. It boots itself in any case.
+    pub runs_as: RunsAs,
     /// What the host was seen to run; if it runs something else by now, the start is refused.
     pub observed: Toplevel,
     /// How long the host lets one activation run, this one or the one back; whole seconds, at least
@@ -114,6 +117,7 @@ const SUPERVISOR: &str = concat!(
     include_str!("supervisor/room.sh"),
     include_str!("supervisor/health.sh"),
     include_str!("supervisor/switching.sh"),
+    include_str!("supervisor/specialisation.sh"),
     include_str!("supervisor/activation.sh"),
     include_str!("supervisor/ending.sh"),
     include_str!("supervisor/calls.sh"),
@@ -151,7 +155,8 @@ pub async fn start(
         true => "check_boot=yes\n",
         false => "check_boot=no\n",
     };
-    let script = request.proof.plan(request.timeout)? + check_boot + SUPERVISOR;
+    let script =
+        request.proof.plan(request.timeout)? + check_boot + &request.runs_as.plan() + SUPERVISOR;
     let command = RemoteCommand::new("/bin/sh")
         .arguments(["-c", RECEIVE, "sh", request.id.as_str()])
         .arguments([request.action.name()])

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::specialisation::{Specialisation, SpecialisationOf};
 use crate::toplevel::Toplevel;
 
 /// What a host said about itself just now; by default, nothing.
@@ -11,6 +12,9 @@ use crate::toplevel::Toplevel;
 pub struct Observation {
     /// The target of `/run/current-system`.
     pub running: Option<Toplevel>,
+    /// The systems that what runs is a specialisation of, at most [`MAX_SPECIALISED`]; the profile's first.
+    #[serde(default)]
+    pub specialisation_of: Vec<SpecialisationOf>,
     /// The target of `/run/booted-system`.
     pub booted: Option<Toplevel>,
     /// The target of the system profile, `/nix/var/nix/profiles/system`.
@@ -42,6 +46,8 @@ pub struct Observation {
 
 /// More failed units than this are not listed; nobody reads them one by one.
 pub const MAX_FAILED_UNITS: usize = 50;
+/// A specialisation that many systems have in common is known by the first of them.
+pub const MAX_SPECIALISED: usize = 20;
 /// More traces than this mean that something is wrong with cleaning up, not with the host.
 pub const MAX_DEPLOYMENTS: usize = 20;
 
@@ -82,6 +88,37 @@ pub struct DeploymentTrace {
     pub unit_state: String,
     /// Its verdict, if it has one.
     pub verdict: Option<String>,
+}
+
+impl Observation {
+    /// The name of the specialisation of `toplevel` that runs, if one does.
+    pub fn specialisation_of(&self, toplevel: &Toplevel) -> Option<&Specialisation> {
+        let mut known = self.specialisation_of.iter();
+        let of_it = known.find(|one| one.toplevel == *toplevel);
+        of_it.map(|one| &one.name)
+    }
+
+    /// Whether the specialisation of `toplevel` that has this name runs: two names may be the same system.
+    pub fn is_specialised(&self, toplevel: &Toplevel, name: &Specialisation) -> bool {
+        let mut known = self.specialisation_of.iter();
+        known.any(|one| one.toplevel == *toplevel && one.name == *name)
+    }
+
+    /// The name of the specialisation that runs, of whichever system, if one does.
+    pub fn specialisation(&self) -> Option<&Specialisation> {
+        self.specialisation_of.first().map(|one| &one.name)
+    }
+
+    /// Whether `toplevel` runs, or a specialisation of it.
+    pub fn runs(&self, toplevel: &Toplevel) -> bool {
+        self.running.as_ref() == Some(toplevel) || self.specialisation_of(toplevel).is_some()
+    }
+
+    /// Whether `toplevel` was booted, or a specialisation of it that still runs: an entry each of the boot menu.
+    pub fn has_booted(&self, toplevel: &Toplevel) -> bool {
+        self.booted.as_ref() == Some(toplevel)
+            || (self.booted == self.running && self.runs(toplevel))
+    }
 }
 
 impl RebootReason {

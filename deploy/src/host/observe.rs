@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use crate::host::observation::{
-    DeploymentTrace, MAX_DEPLOYMENTS, MAX_FAILED_UNITS, Observation, RebootReason, SwitchLock,
+    DeploymentTrace, MAX_DEPLOYMENTS, MAX_FAILED_UNITS, MAX_SPECIALISED, Observation, RebootReason,
+    SwitchLock,
 };
 use crate::host::script::{run_script, script};
 use crate::printable::shown;
+use crate::specialisation::SpecialisationOf;
 use crate::ssh::{Connection, SshError};
 
 /// Why a host could not be read.
@@ -71,6 +73,9 @@ fn read(answer: &str) -> Option<Observation> {
             "running" => observation.running = value.parse().ok(),
             "booted" => observation.booted = value.parse().ok(),
             "profile" => observation.profile = value.parse().ok(),
+            "specialisation" if observation.specialisation_of.len() < MAX_SPECIALISED => {
+                observation.specialisation_of.extend(specialised(value));
+            }
             "generation" => observation.generation = value.parse().ok(),
             "boot-id" => observation.boot_id = shown(value),
             "machine-id" => observation.machine_id = shown(value),
@@ -101,6 +106,15 @@ fn read(answer: &str) -> Option<Observation> {
         }
     }
     (is_whole && !observation.boot_id.is_empty()).then_some(observation)
+}
+
+/// `NAME TOPLEVEL`; a name that is none of NixOS's is nothing that could be asked for.
+fn specialised(value: &str) -> Option<SpecialisationOf> {
+    let (name, toplevel) = value.split_once(' ')?;
+    Some(SpecialisationOf {
+        name: name.parse().ok()?,
+        toplevel: toplevel.parse().ok()?,
+    })
 }
 
 /// `ID STATE [VERDICT]`

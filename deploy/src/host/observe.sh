@@ -4,17 +4,37 @@
 # A hung systemd must not hang the answer.
 PATIENCE=10
 
-# differs FILE: whether the booted system's FILE is another one than the running system's. Links into
+# specialisations_of SYSTEM…: as which specialisation of these systems the one that runs is known, a line each. Compared
+# as files (test(1), -ef), so that hundreds cost no process.
+specialisations_of() {
+    for system; do
+        for link in "$system"/specialisation/*; do
+            # shellcheck disable=SC3013 # POSIX.1-2024, and every shell that is /bin/sh somewhere.
+            [ "$link" -ef "$root/run/current-system" ] || continue
+            system=$(readlink -f "$system")
+            say "specialisation ${link##*/} ${system#"$root"}"
+        done
+    done
+}
+
+# differs FILE SYSTEM: whether the booted system's FILE is another one than that system's. Links into
 # the store are compared by where they lead, because an initrd is too big to be read every minute.
 differs() {
     booted=$root/run/booted-system/$1
-    running=$root/run/current-system/$1
+    running=$2/$1
     if [ ! -e "$booted" ] || [ ! -e "$running" ]; then return 1; fi
     if [ -L "$booted" ] && [ -L "$running" ]; then
         [ "$(readlink -f "$booted")" != "$(readlink -f "$running")" ]
     else
         ! cmp -s "$booted" "$running"
     fi
+}
+
+# is_by_reboot FILE: whether a reboot brings it. Who switched to a specialisation boots the system that it is one of,
+# and a kernel that only the specialisation has does not come by that.
+is_by_reboot() {
+    profile=$root/nix/var/nix/profiles/system
+    [ -z "$(specialisations_of "$profile")" ] || differs "$1" "$profile"
 }
 
 systems() {
@@ -34,7 +54,7 @@ systems() {
         esac
     fi
     for reason in kernel initrd kernel-modules kernel-params; do
-        if differs "$reason"; then say "reboot $reason"; fi
+        if differs "$reason" "$root/run/current-system" && is_by_reboot "$reason"; then say "reboot $reason"; fi
     done
 }
 
@@ -94,6 +114,9 @@ deployments() {
 
 main() {
     systems
+    # Of what boots, of what we activated last, of an earlier generation.
+    specialisations_of "$root"/nix/var/nix/profiles/system "$root"/run/reconcile/.activated \
+        "$root"/nix/var/nix/profiles/system-*-link | head -n 20
     identity
     units
     switches

@@ -20,7 +20,7 @@ impl fmt::Display for Outcome {
             Self::BootedAnother { booted, wanted } => booted_another(f, booted, wanted),
             Self::DidNotComeBack { entry, detail } => did_not_come_back(f, entry, detail),
             Self::DidNotReboot { detail } => write!(f, "was told to reboot and did not: {detail}"),
-            Self::ActivationRefused { detail } => {
+            Self::ActivationRefused { detail, .. } => {
                 write!(f, "the activation refused{}", below(detail))
             }
             Self::WrongPlatform { system, host } => wrong_platform(f, system, host),

@@ -1,9 +1,21 @@
 //! What an activation's report stands for.
 
-use super::Outcome;
+use super::{Outcome, Transience};
 use crate::host::activate::{ActivationReport, ActivationVerdict};
 
+/// What `switch-to-configuration` says last where a check of the new system (`system.preSwitchChecks`) refused, before
+/// anything is changed (nixpkgs, switch-to-configuration-ng, `do_pre_switch_check`).
+const CHECKS_FAILED: &str = "Pre-switch checks failed";
+
 impl Outcome {
+    /// A system that has nothing in it that could be switched to: the same system never will.
+    pub fn unswitchable(why: &str) -> Self {
+        Outcome::ActivationRefused {
+            detail: format!("this system cannot be switched to: {why}"),
+            transience: Transience::Permanent,
+        }
+    }
+
     /// The outcome that an activation's report stands for, before the host has been read back.
     pub fn of_activation(report: &ActivationReport) -> Option<Self> {
         let detail = || report.output_tail.clone();
@@ -12,9 +24,8 @@ impl Outcome {
             ActivationVerdict::Degraded => Outcome::Degraded {
                 units: report.failed_units.clone(),
             },
-            ActivationVerdict::Refused { reason } => Outcome::ActivationRefused {
-                detail: refusal(reason, &report.output_tail),
-            },
+            ActivationVerdict::Refused { reason } => refusal(reason, &report.output_tail),
+            ActivationVerdict::Unswitchable { why } => Outcome::unswitchable(why),
             ActivationVerdict::WrongPlatform { system, host } => Outcome::WrongPlatform {
                 system: system.clone(),
                 host: host.clone(),
@@ -68,9 +79,12 @@ impl Outcome {
 }
 
 /// Why the supervisor refused, if it was it, and what was printed.
-fn refusal(reason: &str, output: &str) -> String {
-    match reason {
-        "" => output.to_owned(),
-        reason => format!("{reason}\n{output}"),
+fn refusal(reason: &str, output: &str) -> Outcome {
+    Outcome::ActivationRefused {
+        detail: match reason {
+            "" => output.to_owned(),
+            reason => format!("{reason}\n{output}"),
+        },
+        transience: Transience::when_retrying_is(!output.contains(CHECKS_FAILED)),
     }
 }

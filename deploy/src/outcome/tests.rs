@@ -54,7 +54,11 @@ fn of_hosts() -> Vec<Outcome> {
 
 fn of_activations() -> Vec<Outcome> {
     vec![
-        Outcome::ActivationRefused { detail: text() },
+        Outcome::ActivationRefused {
+            detail: text(),
+            transience: Transience::Transient,
+        },
+        Outcome::unswitchable("why"),
         Outcome::WrongPlatform {
             system: text(),
             host: text(),
@@ -164,7 +168,8 @@ fn a_host_that_is_away_is_tried_again_but_has_not_failed() {
 fn what_cannot_succeed_is_not_tried_again() {
     for outcome in all() {
         let expected = match &outcome {
-            Outcome::EvaluationFailed { transience, .. }
+            Outcome::ActivationRefused { transience, .. }
+            | Outcome::EvaluationFailed { transience, .. }
             | Outcome::BuildFailed { transience, .. }
             | Outcome::CopyFailed { transience, .. } => {
                 if *transience == Transience::Transient {
@@ -187,6 +192,40 @@ fn what_cannot_succeed_is_not_tried_again() {
 }
 
 #[test]
+fn what_the_new_systems_own_checks_refuse_is_settled_and_any_other_refusal_is_tried_again() {
+    let refused = |output: &str| {
+        let mut report = report(ActivationVerdict::Refused {
+            reason: String::new(),
+        });
+        report.output_tail = output.to_owned();
+        Outcome::of_activation(&report).unwrap()
+    };
+    let checked = refused(
+        "confirm the host name\nPre-switch check 'name' failed\nPre-switch checks failed\n",
+    );
+    assert_eq!(checked.retry(), Retry::Never);
+    assert!(checked.is_failure() && checked.to_string().contains("confirm the host name"));
+    assert_eq!(
+        refused("Failed to open dbus connection").retry(),
+        Retry::Backoff
+    );
+    let off = Outcome::of_activation(&report(ActivationVerdict::Unswitchable {
+        why: "system.switch.enable is off for this host".to_owned(),
+    }));
+    let off = off.unwrap();
+    assert_eq!(off.retry(), Retry::Never);
+    let said = "this system cannot be switched to: system.switch.enable is off for this host";
+    assert!(off.to_string().contains(said), "{off}");
+}
+
+#[test]
+fn a_refusal_that_an_earlier_version_wrote_down_is_tried_again() {
+    let stored = r#"{"outcome":"activation_refused","detail":"x"}"#;
+    let outcome: Outcome = serde_json::from_str(stored).unwrap();
+    assert_eq!(outcome.retry(), Retry::Backoff);
+}
+
+#[test]
 fn a_report_becomes_the_outcome_that_it_stands_for() {
     let of = |verdict| Outcome::of_activation(&report(verdict));
     assert_eq!(of(ActivationVerdict::Done), Some(Outcome::Converged));
@@ -205,13 +244,15 @@ fn a_report_becomes_the_outcome_that_it_stands_for() {
     assert_eq!(
         refused(""),
         Some(Outcome::ActivationRefused {
-            detail: "last words".to_owned()
+            detail: "last words".to_owned(),
+            transience: Transience::Transient,
         })
     );
     assert_eq!(
         refused("not whole"),
         Some(Outcome::ActivationRefused {
-            detail: "not whole\nlast words".to_owned()
+            detail: "not whole\nlast words".to_owned(),
+            transience: Transience::Transient,
         })
     );
     assert_eq!(

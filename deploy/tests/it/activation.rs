@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::fleet::{Host, LIMIT, fresh_id};
 use deploy::{
     Action, ActivationReport, ActivationRequest, ActivationVerdict, Connection, DeploymentId,
-    MinFree, Outcome, Proof, RebootReason, RemoteCommand, RollbackReason, Started, Sudo,
+    MinFree, Outcome, Proof, RebootReason, RemoteCommand, RollbackReason, RunsAs, Started, Sudo,
     SwitchLock, Toplevel, clean_up, observe, start, wait,
 };
 use xtask::flake::{Exit, Hang, Marker};
@@ -19,6 +19,7 @@ pub fn request(action: Action, new: &Toplevel, observed: &Toplevel) -> Activatio
         id: fresh_id(),
         action,
         new: new.clone(),
+        runs_as: RunsAs::Base,
         observed: observed.clone(),
         timeout: Duration::from_secs(60),
         proof: Proof::NONE,

@@ -14,6 +14,7 @@ pub const SUPERVISOR: &str = concat!(
     include_str!("../../src/host/supervisor/room.sh"),
     include_str!("../../src/host/supervisor/health.sh"),
     include_str!("../../src/host/supervisor/switching.sh"),
+    include_str!("../../src/host/supervisor/specialisation.sh"),
     include_str!("../../src/host/supervisor/activation.sh"),
     include_str!("../../src/host/supervisor/ending.sh"),
     include_str!("../../src/host/supervisor/calls.sh")
@@ -59,7 +60,7 @@ pub fn shells() -> Vec<Vec<&'static str>> {
 }
 
 /// What a plan says by default; later lines count.
-pub const PLAN: &str = "SWITCH_PAUSE=0\nactivate_seconds=60\nacknowledge_seconds=0\nsettle_seconds=0\non_degraded=rollback\non_rollback_failed=stay\ncheck_boot=yes\n\
+pub const PLAN: &str = "SWITCH_PAUSE=0\nactivate_seconds=60\nacknowledge_seconds=0\nsettle_seconds=0\non_degraded=rollback\non_rollback_failed=stay\ncheck_boot=yes\nspecialisation=\nspecialisation_rule=kept\n\
                     ignored_units=''\nprobes() {\n    :\n}\n";
 
 pub struct FakeHost {

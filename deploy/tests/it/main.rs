@@ -36,5 +36,6 @@ mod supervisor_proof;
 mod supervisor_protocol;
 mod supervisor_race;
 mod supervisor_switch;
+mod supervisor_specialisation;
 mod token_server;
 mod whose_fault;

@@ -8,8 +8,8 @@ use deploy::{
     ActivateError, ActivationReport, ActivationRequest, ActivationVerdict, BuildError, BuildRoot,
     CollectError, CollectOnHostError, CopyError, DeploymentTrace, DestinationFailure,
     EvaluateError, Evaluated, Freed, HostCollection, HostCollectionResult, LoginFault, MinFree,
-    NixTrouble, Observation, ObserveError, Outcome, Proof, RebootError, SshError, Step, Told,
-    Toplevel,
+    NixTrouble, Observation, ObserveError, Outcome, Proof, RebootError, RunsAs, SshError, Step,
+    Told, Toplevel,
 };
 
 const SYSTEM: &str = "/nix/store/0c2wdbdjv3dsqnw5q1j9vkdkfg3gd7b8-nixos-system-pi";
@@ -86,6 +86,7 @@ fn what_is_asked_of_a_host_and_what_nix_answers_can_be_made() {
         id: "d-12345678".parse().unwrap(),
         action: deploy::Action::Switch,
         new: evaluated.toplevel,
+        runs_as: RunsAs::Base,
         observed: toplevel(),
         timeout: Duration::from_secs(60),
         proof: Proof::NONE,

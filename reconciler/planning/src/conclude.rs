@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use deploy::{Action, ActivationReport, Observation, Outcome, RollbackReason, Toplevel};
+use deploy::{
+    Action, ActivationReport, Observation, Outcome, RollbackReason, Specialisation, Toplevel,
+};
 use desired_state::{Deployment, HistoryEntry, HostName};
 use jiff::Timestamp;
 
@@ -19,6 +21,8 @@ use crate::model::spec::BackoffConfig;
 /// What an attempt's end is measured by.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a> {
+    /// The specialisation that is to run, where the config names one.
+    pub specialised: Option<&'a Specialisation>,
     /// How long to wait after a failure.
     pub backoff: &'a BackoffConfig,
     /// What chance adds to that.
@@ -58,7 +62,13 @@ pub fn conclude(state: &mut HostState, attempt: &Attempt, terms: &Terms<'_>) -> 
         if let Some(toplevel) = &attempt.toplevel
             && target.action.changes_host()
         {
-            let drift = drift(target.action, toplevel, observation, state);
+            let drift = drift(
+                target.action,
+                toplevel,
+                terms.specialised,
+                observation,
+                state,
+            );
             state.note_drift(drift, now);
             if drift == Drift::InSync {
                 state.convergence.last_good = Some(target.clone());
@@ -115,6 +125,7 @@ fn note_traces(state: &mut HostState, attempt: &Attempt, now: Timestamp) {
 pub fn note_drift(
     state: &mut HostState,
     goal: &Goal,
+    specialised: Option<&Specialisation>,
     host: &HostName,
     observed: &Observation,
     now: Timestamp,
@@ -124,7 +135,7 @@ pub fn note_drift(
     if !target.action.changes_host() {
         return None;
     }
-    let drift = drift(target.action, &wanted, observed, state);
+    let drift = drift(target.action, &wanted, specialised, observed, state);
     let was_in_sync = state.convergence.drifted_since.is_none();
     state.note_drift(drift, now);
     if drift == Drift::InSync {
@@ -142,7 +153,8 @@ pub fn note_drift(
     let mut entry = HistoryKind::Drift.entry(now);
     entry.host = Some(host.clone());
     entry.revision = Some(target.revision.clone());
-    entry.detail = format!("runs {running}, profile {profile}, wanted {wanted}");
+    let special = specialised.map_or_else(String::new, |name| format!(", specialisation {name}"));
+    entry.detail = format!("runs {running}, profile {profile}, wanted {wanted}{special}");
     entry.toplevel = observed.running.as_ref().map(ToString::to_string);
     Some(entry)
 }
@@ -196,7 +208,10 @@ pub fn outcome(
     if action == Action::DryActivate {
         return Some(Outcome::DryActivated);
     }
-    let runs = read_back.running == toplevel;
+    let runs = match &toplevel {
+        Some(toplevel) => read_back.runs(toplevel),
+        None => read_back.running.is_none(),
+    };
     let boots = read_back.profile == toplevel;
     let there = match action {
         Action::Switch => runs && boots,

@@ -1,6 +1,6 @@
 //! What is to be done about a host now.
 
-use deploy::{Action, Observation, Toplevel};
+use deploy::{Action, Observation, Specialisation, Toplevel};
 use desired_state::{Distrust, HostName, Revision};
 use jiff::Timestamp;
 
@@ -16,6 +16,8 @@ use crate::model::spec::Policy;
 pub struct Situation<'a> {
     /// How the wanted system is to be brought to the host.
     pub action: Action,
+    /// The specialisation of it that is to run, where the config names one.
+    pub specialised: Option<&'a Specialisation>,
     /// The wanted revision.
     pub revision: &'a Revision,
     /// Why that revision must not be deployed, if it must not.
@@ -109,7 +111,9 @@ fn is_up_to_date(situation: &Situation<'_>, observed: Option<&Observation>) -> b
         return false;
     };
     match observed {
-        Some(observed) => drift(action, wanted, observed, state) == Drift::InSync,
+        Some(observed) => {
+            drift(action, wanted, situation.specialised, observed, state) == Drift::InSync
+        }
         None => state.traces.done_once.as_ref() == Some(&(action, wanted.clone())),
     }
 }

@@ -103,7 +103,7 @@ fn is_required(situation: &RebootSituation<'_>, toplevel: &Toplevel) -> bool {
     let state = situation.state;
     only_by_reboot(situation)
         || !state.facts.reboot_reasons.is_empty()
-        || (situation.action == Action::Boot && state.facts.running.as_ref() != Some(toplevel))
+        || (situation.action == Action::Boot && !state.facts.runs(toplevel))
 }
 
 fn blocked(situation: &RebootSituation<'_>, toplevel: &Toplevel) -> Option<RebootBlocked> {
@@ -208,7 +208,7 @@ pub fn progress(
             _ => Progress::Tell,
         };
     }
-    if observed.booted.as_ref() != Some(&reboot.toplevel) {
+    if !observed.has_booted(&reboot.toplevel) {
         let booted = observed.booted.as_ref();
         return Progress::Ended(Outcome::BootedAnother {
             booted: booted.map_or_else(|| "nothing of NixOS".into(), ToString::to_string),

@@ -41,13 +41,7 @@ pub fn host_status(known: &Known<'_>) -> HostStatus {
     } else {
         Progress::default()
     };
-    let drift = (progress.wanted.is_some() && state.presence.last_seen.is_some()).then_some(
-        if state.convergence.drifted_since.is_some() {
-            DriftStatus::Drifted
-        } else {
-            DriftStatus::InSync
-        },
-    );
+    let drift = drift_status(state, &progress);
     HostStatus {
         host: known.host.clone(),
         repository: config.follows.repository.clone(),
@@ -60,6 +54,11 @@ pub fn host_status(known: &Known<'_>) -> HostStatus {
         desired_revision: kept.map(|kept| kept.target.revision),
         desired_toplevel: progress.wanted,
         running_toplevel: state.facts.running.clone(),
+        running_specialisation: state
+            .facts
+            .specialisation_of
+            .first()
+            .map(|one| one.name.clone()),
         drift,
         drifted_since: state.convergence.drifted_since,
         quarantine: state.quarantine.clone(),
@@ -85,6 +84,16 @@ pub fn host_status(known: &Known<'_>) -> HostStatus {
         pinned_branch: pin.and_then(|pin| pin.branch.clone()),
         pinned_by: pin.map(|pin| pin.by.clone()),
     }
+}
+
+/// Whether the host runs what is wanted; `None` while one of the two is unknown.
+fn drift_status(state: &HostState, progress: &Progress) -> Option<DriftStatus> {
+    progress.wanted.as_ref()?;
+    state.presence.last_seen?;
+    Some(match state.convergence.drifted_since {
+        Some(_) => DriftStatus::Drifted,
+        None => DriftStatus::InSync,
+    })
 }
 
 #[cfg(test)]

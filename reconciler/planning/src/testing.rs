@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use deploy::{Action, Observation, Outcome, RollbackReason, SwitchLock, Toplevel};
+use deploy::{
+    Action, Observation, Outcome, RollbackReason, SpecialisationOf, SwitchLock, Toplevel,
+};
 use desired_state::{BranchState, HostName, Revision, Wish};
 use jiff::Timestamp;
 
@@ -114,6 +116,7 @@ pub fn backoff_config() -> BackoffConfig {
 pub fn observation(running: &str, profile: &str) -> Observation {
     Observation {
         running: Some(toplevel(running)),
+        specialisation_of: Vec::new(),
         booted: None,
         profile: Some(toplevel(profile)),
         generation: None,
@@ -127,6 +130,17 @@ pub fn observation(running: &str, profile: &str) -> Observation {
         free_bytes: BTreeMap::new(),
         switch_lock: SwitchLock::Free,
         deployments: Vec::new(),
+    }
+}
+
+/// What a host says that boots this system, and runs the specialisation of this name of it.
+pub fn specialised(profile: &str, name: &str) -> Observation {
+    Observation {
+        specialisation_of: vec![SpecialisationOf {
+            name: name.parse().unwrap(),
+            toplevel: toplevel(profile),
+        }],
+        ..observation(&format!("{profile}-{name}"), profile)
     }
 }
 
@@ -146,6 +160,7 @@ pub fn host_config() -> HostConfig {
             interval: second,
         },
         action: Action::Switch,
+        specialisation: None,
         policy: Policy::Enforce,
         timeouts: Timeouts {
             connect: second,

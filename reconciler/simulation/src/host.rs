@@ -202,6 +202,7 @@ impl Host {
         };
         Observation {
             running: Some(running.clone()),
+            specialisation_of: Vec::new(),
             booted: Some(booted.clone()),
             profile: state.profile(),
             generation: Some(state.generation),

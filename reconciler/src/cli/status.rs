@@ -121,6 +121,9 @@ fn of_the_wish(host: &HostStatus) -> Vec<String> {
     {
         notes.push(format!("runs {}", short(running)));
     }
+    if let Some(name) = &host.running_specialisation {
+        notes.push(format!("in the specialisation {name}"));
+    }
     notes.extend(host.waits.clone());
     if let Some(quarantine) = &host.quarantine {
         notes.push(format!("{} is in quarantine", short(&quarantine.toplevel)));

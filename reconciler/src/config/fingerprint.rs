@@ -39,6 +39,7 @@ fn of_host(host: &HostConfig) -> impl Debug {
         follows,
         reach,
         action,
+        specialisation,
         proof,
         timeouts,
         nix,
@@ -59,7 +60,8 @@ fn of_host(host: &HostConfig) -> impl Debug {
         care: _,
     } = nix;
     let built = (build_on, min_free);
-    (follows, destinations, action, built, proof, timeouts)
+    let what = (action, specialisation);
+    (follows, destinations, what, built, proof, timeouts)
 }
 
 fn of_repository(repository: &RepositoryConfig) -> impl Debug {

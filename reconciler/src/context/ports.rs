@@ -13,8 +13,8 @@ use deploy::{
     ActivateError, ActivationReport, ActivationRequest, Attribute, BuildError, BuildRequest,
     BuildRoot, CollectError, CollectOnHostError, CopyError, DeploymentId, Destination,
     EvaluateError, Evaluated, FlakeSource, Freed, FromOutside, HostCollection,
-    HostCollectionRequest, MinFree, Observation, ObserveError, RebootError, SshError, Told,
-    Toplevel,
+    HostCollectionRequest, MinFree, Observation, ObserveError, RebootError, Specialisation,
+    SshError, Told, Toplevel,
 };
 use desired_state::{
     BranchName, Branches, Distrust, Fetched, HostName, Lineage, MirrorError, RepositoryName,
@@ -273,6 +273,14 @@ pub trait Nix: Debug + Send + Sync {
 
     /// The platform that a system was built for, where it lies here.
     async fn platform_of(&self, toplevel: &Toplevel) -> Option<String>;
+
+    /// Why a system that lies here cannot be switched to, if it cannot: there is nothing in it to do so, or not the
+    /// specialisation that is to run.
+    async fn unswitchable(
+        &self,
+        toplevel: &Toplevel,
+        specialised: Option<&Specialisation>,
+    ) -> Option<String>;
 
     /// Copies a system to a host.
     async fn copy(

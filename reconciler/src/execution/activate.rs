@@ -17,11 +17,12 @@ use std::time::Duration;
 
 use deploy::{
     ActivationReport, ActivationRequest, ActivationVerdict, DeploymentId, Observation, Outcome,
-    Toplevel,
+    RunsAs, Toplevel, Transience,
 };
 use desired_state::{Deployment, StoreError};
 use jiff::Timestamp;
 use planning::conclude::{blame, broke_off, outcome};
+use planning::drift::runs_as;
 use planning::model::attempt::Attempt;
 use planning::model::goal::Goal;
 use planning::model::health_checks::Acknowledge;
@@ -72,7 +73,10 @@ impl Reconciliation {
         let _permit = self.clients.permits.activations.acquire().await;
         let failed =
             |outcome| Attempt::of_goal(goal, Some(ready.toplevel.clone()), self.now(), outcome);
-        let refused = |detail| failed(Outcome::ActivationRefused { detail });
+        let refused = |detail| {
+            let transience = Transience::Transient;
+            failed(Outcome::ActivationRefused { detail, transience })
+        };
         if let Err(stop) = wanted.check_before_change(goal).await? {
             return Ok(failed(called_off(stop)));
         }
@@ -94,7 +98,7 @@ impl Reconciliation {
         self.context
             .tell_step(&self.host, Step::Activating, Some(&goal.target.revision));
         let began = Instant::now();
-        let request = self.activation_request(goal, id.clone(), &ready.toplevel, observed);
+        let request = self.activation_request(goal, id.clone(), &ready, observed);
         let way = self.way().by(&ready.seen.route);
         if let Err(error) = self.clients.hosts.start(&way, &request).await
             && error.is_not_started()
@@ -106,6 +110,7 @@ impl Reconciliation {
         }
         // After any other error it may have started: only the host knows.
         let ended = self.see_through(&deployment, &id).await;
+        self.tell_left_specialisation(&request, ended.as_ref());
         self.context
             .metrics
             .phase_took(Phase::Activate, began.elapsed());
@@ -118,6 +123,16 @@ impl Reconciliation {
                 detail: "the host does not answer since its activation began; what runs there is unknown".into(),
             }),
         })
+    }
+
+    /// A specialisation that a person chose is left where the new system has none of that name: nobody asked for that.
+    fn tell_left_specialisation(&self, request: &ActivationRequest, ended: Option<&Attempt>) {
+        let read_back = ended.and_then(|ended| ended.read_back.as_ref());
+        if let RunsAs::Kept(name) = &request.runs_as
+            && read_back.is_some_and(|seen| seen.running.as_ref() == Some(&request.new))
+        {
+            tracing::warn!(host = %self.host, specialisation = %name, "the new system has no such specialisation: the host has left it, and runs the system itself");
+        }
     }
 
     fn deployment(
@@ -145,13 +160,15 @@ impl Reconciliation {
         &self,
         goal: &Goal,
         id: DeploymentId,
-        new: &Toplevel,
+        ready: &Ready,
         observed: Toplevel,
     ) -> ActivationRequest {
+        let (action, specialised) = (goal.target.action, self.specialised(goal));
         ActivationRequest {
             id,
-            action: goal.target.action,
-            new: new.clone(),
+            action,
+            new: ready.toplevel.clone(),
+            runs_as: runs_as(action, specialised, &ready.seen.observation),
             observed,
             timeout: self.config.timeouts.activate,
             proof: health::host::of_config(&self.config.proof),

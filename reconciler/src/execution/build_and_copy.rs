@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use deploy::{
-    BuildError, BuildOn, BuildRequest, CopyError, Evaluated, Outcome, Toplevel, Transience,
+    Action, BuildError, BuildOn, BuildRequest, CopyError, Evaluated, Outcome, Toplevel, Transience,
 };
 use planning::model::goal::Goal;
 use planning::model::host_state::HostState;
@@ -72,6 +72,7 @@ impl Reconciliation {
             _ => self.observe_again(state).await?,
         };
         self.check_platform(&toplevel, &seen).await?;
+        self.check_switchable(goal, &toplevel).await?;
         self.copy(goal, &toplevel, &seen).await?;
         Ok(Ready { toplevel, seen })
     }
@@ -141,6 +142,20 @@ impl Reconciliation {
                 host: host.to_owned(),
                 system: platform,
             }),
+        }
+    }
+
+    /// Refuses a system that nothing can switch to before it is copied, where it was built here. The supervisor looks
+    /// again, as with platforms.
+    async fn check_switchable(&self, goal: &Goal, toplevel: &Toplevel) -> Result<(), Outcome> {
+        let specialised = match goal.target.action {
+            Action::Switch | Action::Test | Action::DryActivate => self.specialised(goal),
+            Action::Boot | Action::Build => None,
+        };
+        let nix = &self.repository.nix;
+        match nix.unswitchable(toplevel, specialised).await {
+            None => Ok(()),
+            Some(why) => Err(Outcome::unswitchable(&why)),
         }
     }
 

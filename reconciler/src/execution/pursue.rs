@@ -159,7 +159,8 @@ impl Reconciliation {
             return Vec::new();
         }
         self.sweep(state, seen).await;
-        let drifted = note_drift(state, goal, &self.host, &seen.observation, self.now());
+        let (specialised, now) = (self.specialised(goal), self.now());
+        let drifted = note_drift(state, goal, specialised, &self.host, &seen.observation, now);
         if drifted.is_some() {
             self.tell_drift(state, seen);
         }
@@ -194,6 +195,7 @@ impl Reconciliation {
         let openness = self.openness(now);
         let mut situation = Situation {
             action: goal.target.action,
+            specialised: self.specialised(goal),
             revision: &goal.target.revision,
             distrust: distrust.as_ref(),
             wanted: state.progress.wanted.as_ref(),

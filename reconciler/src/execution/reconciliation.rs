@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use deploy::Outcome;
+use deploy::{Outcome, Specialisation};
 use desired_state::HostName;
 use jiff::Timestamp;
 use planning::maintenance::{self, Openness};
 use planning::model::decision::{Decision, Why};
-use planning::model::goal::Goal;
+use planning::model::goal::{Goal, GoalKind};
 use planning::model::order::Order;
 use planning::model::report::Report;
 use planning::model::spec::HostConfig;
@@ -68,6 +68,13 @@ impl Reconciliation {
             &config.maintenance.freezes,
             now,
         )
+    }
+
+    /// The specialisation that is to run of a goal's system, where the config names one. What is only fallen back to
+    /// may be older than the specialisation: there it is left to the host.
+    pub fn specialised(&self, goal: &Goal) -> Option<&Specialisation> {
+        let named = self.config.specialisation.as_ref();
+        named.filter(|_| !matches!(goal.kind, GoalKind::Fallback { .. }))
     }
 
     /// What is told of one that decided so and did nothing.

@@ -55,6 +55,7 @@ impl Reconciliation {
     pub fn conclude(&self, state: &mut HostState, attempt: Attempt) -> Ended {
         let now = self.now();
         let terms = Terms {
+            specialised: self.specialised(&attempt.goal),
             backoff: &self.config.backoff,
             jitter: self.context.clock.jitter(),
             overdue_after: self.config.reach.overdue_after,

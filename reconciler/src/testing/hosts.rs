@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use deploy::{
     Action, ActivationReport, ActivationRequest, ActivationVerdict, DeploymentId, DeploymentTrace,
     Freed, FromOutside, HostCollection, HostCollectionRequest, HostCollectionResult, Observation,
-    RollbackReason, SshError, Told, Toplevel,
+    RollbackReason, RunsAs, Specialisation, SpecialisationOf, SshError, Told, Toplevel,
 };
 use desired_state::HostName;
 use parking_lot::Mutex;
@@ -29,6 +29,8 @@ pub struct ScriptedHost {
     pub says: Observation,
     /// Whether it does not answer.
     pub is_away: bool,
+    /// The specialisations that its systems have.
+    pub specialisations: Vec<Specialisation>,
     /// How its activations end, where not well.
     pub verdict: Option<ActivationVerdict>,
     /// Whether it answers no more once an activation was started.
@@ -84,6 +86,7 @@ impl ScriptedHost {
                 ..Observation::default()
             },
             is_away: false,
+            specialisations: Vec::new(),
             verdict: None,
             goes_silent: false,
             told: Told::Reboots,
@@ -101,6 +104,19 @@ impl ScriptedHost {
         }
     }
 
+    /// It runs this, or a specialisation of it.
+    pub fn runs(&mut self, toplevel: &Toplevel, specialised: Option<Specialisation>) {
+        let says = &mut self.says;
+        says.specialisation_of.clear();
+        says.running = Some(toplevel.clone());
+        if let Some(name) = specialised {
+            says.running = format!("{toplevel}-{name}").parse().ok();
+            let toplevel = toplevel.clone();
+            says.specialisation_of
+                .push(SpecialisationOf { name, toplevel });
+        }
+    }
+
     fn answers(&self) -> bool {
         !self.is_away && self.back_at.is_none_or(|back_at| back_at <= Instant::now())
     }
@@ -115,7 +131,12 @@ impl ScriptedHost {
             return;
         }
         if matches!(request.action, Action::Switch | Action::Test) {
-            self.says.running = Some(request.new.clone());
+            let name = match &request.runs_as {
+                RunsAs::Base => None,
+                RunsAs::Kept(name) | RunsAs::Wanted(name) => Some(name.clone()),
+            };
+            let name = name.filter(|name| self.specialisations.contains(name));
+            self.runs(&request.new, name);
         }
         self.says.deployments.push(DeploymentTrace {
             id: request.id.to_string(),
@@ -163,7 +184,10 @@ impl ScriptedHost {
                     self.says.profile = Some(request.new.clone());
                 }
                 ActivationVerdict::Done | ActivationVerdict::Failed { .. } => {}
-                _ => self.says.running = Some(request.observed.clone()),
+                _ => {
+                    self.says.running = Some(request.observed.clone());
+                    self.says.specialisation_of.clear();
+                }
             }
             for trace in &mut self.says.deployments {
                 trace.verdict = Some("ended".into());
@@ -181,6 +205,7 @@ impl ScriptedHost {
             self.says.boot_id = format!("boot-after-{boot_id}");
             self.says.booted = self.says.profile.clone();
             self.says.running = self.says.profile.clone();
+            self.says.specialisation_of.clear();
             self.says.reboot_reasons.clear();
         }
         self.told.clone()

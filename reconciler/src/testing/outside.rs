@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use deploy::{
     Attribute, BuildError, BuildRequest, BuildRoot, CollectError, CopyError, EvaluateError,
-    Evaluated, FlakeSource, Freed, MinFree, Toplevel,
+    Evaluated, FlakeSource, Freed, MinFree, Specialisation, Toplevel,
 };
 use desired_state::{
     BranchName, Branches, Distrust, Fetched, Lineage, MirrorError, RepositoryName, Revision,
@@ -48,6 +48,8 @@ pub struct ScriptedNix {
     pub platform: Mutex<Option<String>>,
     /// What is kept from the garbage collector.
     pub roots: Mutex<Vec<BuildRoot>>,
+    /// Why what was built cannot be switched to.
+    pub unswitchable: Mutex<Option<String>>,
     /// What is free.
     pub free: Mutex<Option<u64>>,
 }
@@ -83,6 +85,10 @@ impl Nix for ScriptedNix {
 
     async fn platform_of(&self, _: &Toplevel) -> Option<String> {
         self.platform.lock().clone()
+    }
+
+    async fn unswitchable(&self, _: &Toplevel, _: Option<&Specialisation>) -> Option<String> {
+        self.unswitchable.lock().clone()
     }
 
     async fn copy(
@@ -231,6 +237,7 @@ impl ScriptedOutside {
             nix: Arc::new(ScriptedNix {
                 script: Arc::clone(&script),
                 platform: Mutex::default(),
+                unswitchable: Mutex::default(),
                 roots: Mutex::default(),
                 free: Mutex::default(),
             }),

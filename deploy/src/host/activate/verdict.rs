@@ -19,6 +19,11 @@ pub enum ActivationVerdict {
         /// Why, where the supervisor itself refused; else empty, and the output tells.
         reason: String,
     },
+    /// Nothing was changed: there is nothing in the system that could be switched to.
+    Unswitchable {
+        /// Why.
+        why: String,
+    },
     /// A step failed after something may have been changed.
     Failed {
         /// Which step.
@@ -101,6 +106,7 @@ impl ActivationVerdict {
             "refused" => ActivationVerdict::Refused {
                 reason: shown(rest),
             },
+            "unswitchable" => ActivationVerdict::Unswitchable { why: shown(rest) },
             "failed" => {
                 let (step, code) = rest.split_once(' ')?;
                 ActivationVerdict::Failed {

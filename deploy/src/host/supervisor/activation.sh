@@ -63,6 +63,10 @@ prepare() {
         finish "observed-changed ${now_running:-nothing}"
         return 1
     fi
+    if [ -e "$root$new" ] && [ ! -e "$root$new/bin/switch-to-configuration" ]; then
+        finish 'unswitchable system.switch.enable is off for this host'
+        return 1
+    fi
     if ! whole; then
         finish "refused $new is not on this host, or not whole"
         return 1
@@ -89,10 +93,12 @@ prepare() {
         finish "failed sync $code"
         return 1
     fi
+    choose_specialisation || return 1
     # By absolute path: "the previous generation" is whatever somebody makes of it meanwhile.
     old_profile=$(installed)
     old_generation=$(readlink "$profile")
-    printf '%s\n' "$action" "$new" "$observed" "$old_profile" "$old_generation" "$way_back" >"$dir/systems"
+    printf '%s\n' "$action" "$new" "$observed" "$old_profile" "$old_generation" "$boots" "$way_back" \
+        >"$dir/systems"
     remember_health
 }
 
@@ -228,7 +234,7 @@ is_ours() {
     fi
     case $(installed) in
     "$old_profile") ;;
-    "$new") [ -e "$dir/committing" ] || [ "$old_profile" = "$new" ] || foreign_profile ;;
+    "$boots") [ -e "$dir/committing" ] || [ "$old_profile" = "$boots" ] || foreign_profile ;;
     *) foreign_profile ;;
     esac
 }
@@ -249,12 +255,12 @@ commit() {
     is_ours || return 1
     : >"$dir/committing"
     [ -e "$dir/generations" ] || generations >"$dir/generations"
-    if ! step set-profile nix-env -p "$profile" --set "$new"; then
+    if ! step set-profile nix-env -p "$profile" --set "$boots"; then
         give_up "failed set-profile $code"
         return 1
     fi
     step sync-profile flush "$profiles"
-    if ! step boot bounded "$root$new/bin/switch-to-configuration" boot; then
+    if ! step boot bounded "$root$boots/bin/switch-to-configuration" boot; then
         give_up "failed boot $code"
         return 1
     fi

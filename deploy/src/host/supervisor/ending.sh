@@ -27,6 +27,7 @@ end() {
         read -r observed
         read -r old_profile
         read -r old_generation
+        read -r boots
         read -r way_back
     } <"$dir/systems"
     if [ ! -e "$dir/reason" ] && is_decided && is_still_well && commit; then
@@ -101,8 +102,8 @@ restore_boot() {
     # A host that never had a profile boots as it always did.
     [ -n "$old_profile" ] || return 0
     case $(installed) in
-    "$new")
-        if [ "$old_profile" = "$new" ]; then return; fi
+    "$boots")
+        if [ "$old_profile" = "$boots" ]; then return; fi
         step restore-profile restore_profile || failed="restore-profile $code"
         step sync-profile flush "$profiles"
         ;;
@@ -133,7 +134,7 @@ restore_profile() {
     fi || return
     for link in $made; do
         number=${link#system-}
-        [ "$(resolve "$profiles/$link")" != "$new" ] ||
+        [ "$(resolve "$profiles/$link")" != "$boots" ] ||
             nix-env -p "$profile" --delete-generations "${number%-link}"
     done
 }

@@ -7,7 +7,7 @@
 #   proving        locked until the host waits for its acknowledgement, or does not get so far
 #   begun/         made once: an id is activated at most once
 #   reserve        room on /run, for the verdict
-#   systems        what is activated and what ran before, for whoever ends it
+#   systems        what is activated, what ran before and what is to boot, for whoever ends it
 #   activating, committing   made before the first change to the running system, and to the boot default
 #   awaiting, bell made when an acknowledgement is waited for, and what rings when it has come
 #   decision       a link made once: `acknowledged`, `probe NAME` or `expired`, whoever came first
@@ -23,7 +23,7 @@
 #                    done | degraded
 #                    | refused WHY | failed STEP CODE | locked HOLDER | observed-changed RUNNING
 #                    | wrong-platform OF_SYSTEM OF_HOST | no-space PLACE NEEDED FREE RESERVE
-#                    | reboot-required WHY | changed-meanwhile WHAT | interrupted RESULT
+#                    | unswitchable WHY | reboot-required WHY | changed-meanwhile WHAT | interrupted RESULT
 #                    | rolled-back REASON | rollback-failed STEP CODE REASON
 #                  REASON: failed STEP CODE | timed-out STEP | degraded UNIT… | probe NAME
 #                    | not-acknowledged | interrupted RESULT

@@ -35,6 +35,7 @@ fn read_back(outcome: Outcome, system: &str) -> Attempt {
 /// Takes in that an attempt ended at that second.
 fn take(state: &mut HostState, attempt: &Attempt, second: i64) -> Arrival {
     let terms = Terms {
+        specialised: None,
         backoff: &backoff_config(),
         jitter: Jitter::NONE,
         overdue_after: Duration::from_secs(60),

@@ -48,6 +48,7 @@ impl Default for Case {
 impl Case {
     fn decision(&self) -> Decision {
         let situation = Situation {
+            specialised: None,
             action: self.action,
             revision: &revision('a'),
             distrust: self.distrust.as_ref(),

@@ -53,7 +53,7 @@ impl Reboot {
     pub fn has_been_made_good(&self, observation: &Observation) -> bool {
         !self.is_under_way()
             && observation.boot_id != self.boot_id
-            && observation.booted.as_ref() == Some(&self.toplevel)
+            && observation.has_booted(&self.toplevel)
     }
 }
 

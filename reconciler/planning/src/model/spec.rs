@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use deploy::{Action, Attribute, BuildOn, Destination, MinFree};
+use deploy::{Action, Attribute, BuildOn, Destination, MinFree, Specialisation};
 use desired_state::{BranchName, RepositoryName, Signers};
 
 use crate::maintenance::{Freeze, Window};
@@ -70,6 +70,8 @@ pub struct HostConfig {
     pub reach: Reach,
     /// What a deployment does.
     pub action: Action,
+    /// The specialisation that is to run; `None` keeps the one that a person has chosen.
+    pub specialisation: Option<Specialisation>,
     /// Whether drift is corrected.
     pub policy: Policy,
     /// How long each phase may take.

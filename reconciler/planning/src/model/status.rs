@@ -1,6 +1,6 @@
 //! What is known of the fleet, as it is shown: `GET /v1/status`. Times are RFC 3339 in UTC.
 
-use deploy::{Action, Outcome, RebootReason, Toplevel};
+use deploy::{Action, Outcome, RebootReason, Specialisation, Toplevel};
 use desired_state::{BranchName, BranchState, Collection, HostName, RepositoryName, Revision};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -50,6 +50,9 @@ pub struct HostStatus {
     pub desired_toplevel: Option<Toplevel>,
     /// What it ran when last seen.
     pub running_toplevel: Option<Toplevel>,
+    /// The name of the specialisation that this is, if it is one.
+    #[serde(default)]
+    pub running_specialisation: Option<Specialisation>,
     /// Whether the two differ; absent while one is unknown.
     pub drift: Option<DriftStatus>,
     /// Since when.

@@ -1,6 +1,6 @@
 //! What is decided about reboots, a case each.
 
-use deploy::{BootEntry, RebootReason};
+use deploy::{BootEntry, RebootReason, Transience};
 
 mod progress;
 
@@ -146,6 +146,7 @@ fn a_host_that_is_elsewhere_or_away_is_not_rebooted_whoever_asks() {
     let mut refused = needs_reboot_to_get_there();
     refused.progress.outcome = Some(Outcome::ActivationRefused {
         detail: String::new(),
+        transience: Transience::Transient,
     });
     for state in [drifted(needs_reboot()), away, refused] {
         let asked = of(&state, |one| {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use deploy::{
     Attribute, BuildError, BuildRequest, BuildRoot, CollectError, CopyError, EvaluateError,
-    Evaluated, FetchCause, FlakeSource, Freed, MinFree, NixTrouble, Toplevel,
+    Evaluated, FetchCause, FlakeSource, Freed, MinFree, NixTrouble, Specialisation, Toplevel,
 };
 use desired_state::{HostName, RepositoryName};
 use parking_lot::Mutex;
@@ -236,6 +236,10 @@ impl Nix for NixPort {
 
     async fn platform_of(&self, _: &Toplevel) -> Option<String> {
         Some("x86_64-linux".to_owned())
+    }
+
+    async fn unswitchable(&self, _: &Toplevel, _: Option<&Specialisation>) -> Option<String> {
+        None
     }
 
     async fn copy(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deploy::{ActivationRequest, MinFree, Proof};
+use deploy::{ActivationRequest, MinFree, Proof, RunsAs};
 
 use super::*;
 use crate::host::unit::Unit;
@@ -18,6 +18,7 @@ fn a_host_that_is_at_work_already_is_no_place_for_a_deployment() {
             id: "20270104t000000z-00000000".parse().unwrap(),
             action: deploy::Action::Switch,
             new: running.clone(),
+            runs_as: RunsAs::Base,
             observed: running,
             timeout: LONGEST,
             proof: Proof::NONE,

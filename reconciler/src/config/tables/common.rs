@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deploy::{Action, BuildOn, MinFree, Sudo};
+use deploy::{Action, BuildOn, MinFree, Specialisation, Sudo};
 use desired_state::{BranchName, RepositoryName};
 use planning::maintenance::{Freeze, Window};
 use planning::model::health_checks::ProofConfig;
@@ -31,6 +31,7 @@ pub(super) struct Common {
     pub repository: Option<RepositoryName>,
     pub branch: Option<BranchName>,
     pub action: Action,
+    pub specialisation: Option<Specialisation>,
     pub policy: Policy,
     pub interval: Duration,
     pub build_on: BuildOn,
@@ -55,6 +56,7 @@ impl Common {
             repository: repositories.only().cloned(),
             branch: "main".parse().ok(),
             action: Action::Switch,
+            specialisation: None,
             policy: Policy::Enforce,
             interval: INTERVAL,
             build_on: BuildOn::Here,
@@ -89,6 +91,9 @@ impl Common {
                 .optional("branch", checked("\"main\""))
                 .or(fallback.branch.clone()),
             action: table.or("action", choice(&actions), fallback.action),
+            specialisation: table
+                .optional("specialisation", checked("\"travel\""))
+                .or(fallback.specialisation.clone()),
             policy: table.or("policy", choice(&POLICIES), fallback.policy),
             interval: table.or("interval", duration(SECOND), fallback.interval),
             build_on: table.or("build_on", build_on, fallback.build_on.clone()),

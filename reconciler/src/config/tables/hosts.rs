@@ -90,6 +90,7 @@ fn host(
             interval: common.interval,
         },
         action: common.action,
+        specialisation: common.specialisation,
         policy: common.policy,
         timeouts: common.timeouts,
         proof: common.proof,

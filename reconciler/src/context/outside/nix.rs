@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use deploy::{
     Attribute, BuildError, BuildRequest, BuildRoot, CollectError, Connections, CopyError,
-    FlakeSource, Freed, InputAccess, MinFree, NixSettings, SshError, Toplevel,
+    FlakeSource, Freed, InputAccess, MinFree, NixSettings, Specialisation, SshError, Toplevel,
 };
 use desired_state::RepositoryName;
 use planning::model::spec::{RepositoryAccess, RepositoryConfig};
@@ -63,6 +63,14 @@ impl Nix for LocalNix {
 
     async fn platform_of(&self, toplevel: &Toplevel) -> Option<String> {
         deploy::platform_of(toplevel).await
+    }
+
+    async fn unswitchable(
+        &self,
+        toplevel: &Toplevel,
+        specialised: Option<&Specialisation>,
+    ) -> Option<String> {
+        deploy::unswitchable(toplevel, specialised).await
     }
 
     async fn copy(

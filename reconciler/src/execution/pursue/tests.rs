@@ -1,3 +1,5 @@
+mod specialised;
+
 use std::time::Duration;
 
 use deploy::{Action, ActivationVerdict, RollbackReason};

@@ -17,7 +17,7 @@ fn arrived() -> HostState {
 /// Notes at that second that the host runs and would boot this system.
 fn note(state: &mut HostState, system: &str, second: i64) -> Option<HistoryEntry> {
     let observed = observation(system, system);
-    note_drift(state, &goal('a'), &host(), &observed, at(second))
+    note_drift(state, &goal('a'), None, &host(), &observed, at(second))
 }
 
 #[test]
@@ -45,7 +45,15 @@ fn a_host_that_something_else_has_changed_is_told_once_with_what_it_runs() {
 fn a_host_without_nixos_is_told_to_run_nothing() {
     let mut observed = observation("old", "old");
     (observed.running, observed.profile) = (None, None);
-    let entry = note_drift(&mut arrived(), &goal('a'), &host(), &observed, at(200)).unwrap();
+    let entry = note_drift(
+        &mut arrived(),
+        &goal('a'),
+        None,
+        &host(),
+        &observed,
+        at(200),
+    )
+    .unwrap();
     let new = toplevel("new");
     assert_eq!(
         entry.detail,
@@ -93,7 +101,7 @@ fn where_no_system_is_known_or_none_would_be_changed_nothing_is_noted() {
         let mut state = arrived();
         let observed = observation("by-hand", "by-hand");
         assert_eq!(
-            note_drift(&mut state, &goal, &host(), &observed, at(200)),
+            note_drift(&mut state, &goal, None, &host(), &observed, at(200)),
             None
         );
         assert_eq!(state, arrived());

@@ -60,6 +60,16 @@ fn a_host_that_went_down_in_the_middle_is_there_only_if_it_came_back_on_the_new_
 }
 
 #[test]
+fn a_host_in_a_specialisation_of_the_new_system_is_there() {
+    let read_back = crate::testing::specialised("new", "travel");
+    let report = report(ActivationVerdict::Done);
+    for action in [Action::Switch, Action::Test] {
+        let ended = outcome(&deployment(action.name()), &report, &read_back);
+        assert_eq!(ended, Some(Outcome::Converged));
+    }
+}
+
+#[test]
 fn what_an_activation_tells_of_its_success_is_believed_only_of_a_host_that_is_there() {
     for (action, running, profile, ended) in [
         (Action::Switch, "new", "new", "converged"),
@@ -135,7 +145,10 @@ fn an_activation_broke_off_where_it_neither_ended_well_nor_went_back() {
     for outcome in [
         failed(),
         rollback_failed(),
-        Outcome::ActivationRefused { detail: text() },
+        Outcome::ActivationRefused {
+            detail: text(),
+            transience: Transience::Transient,
+        },
         Outcome::ActivationInterrupted { cause: text() },
     ] {
         assert!(broke_off(&outcome), "{outcome:?}");

@@ -29,11 +29,19 @@ fn build_failed(transience: Transience) -> Outcome {
 }
 
 #[test]
+fn a_system_that_its_own_checks_refuse_is_not_tried_again() {
+    check(&[Outcome::unswitchable("x")], (3, [None; 3]));
+}
+
+#[test]
 fn each_failure_in_a_row_doubles_the_backoff() {
     let detail = String::new;
     let failures = [
         failed(),
-        Outcome::ActivationRefused { detail: detail() },
+        Outcome::ActivationRefused {
+            detail: detail(),
+            transience: Transience::Transient,
+        },
         Outcome::ActivationInterrupted { cause: detail() },
         Outcome::AccessRefused { detail: detail() },
         build_failed(Transience::Transient),

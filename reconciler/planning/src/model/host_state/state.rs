@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deploy::{Action, Observation, Outcome, RebootReason, Retry, Toplevel};
+use deploy::{Action, Observation, Outcome, RebootReason, Retry, SpecialisationOf, Toplevel};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +67,8 @@ pub struct Presence {
 pub struct HostFacts {
     /// `/run/current-system`.
     pub running: Option<Toplevel>,
+    /// The systems that it is a specialisation of.
+    pub specialisation_of: Vec<SpecialisationOf>,
     /// Units that were failed.
     pub failed_units: Vec<String>,
     /// Why the host needs a reboot.
@@ -217,6 +219,9 @@ impl HostState {
         };
         let facts = &mut self.facts;
         facts.running.clone_from(&observation.running);
+        facts
+            .specialisation_of
+            .clone_from(&observation.specialisation_of);
         facts.failed_units.clone_from(&observation.failed_units);
         facts.reboot_reasons.clone_from(&observation.reboot_reasons);
         facts.nix_store_free = observation.free_bytes.get(NIX_STORE).copied();
@@ -271,6 +276,14 @@ impl HostState {
         same.convergence.last_converged = self.convergence.last_converged;
         same.facts.nix_store_free = self.facts.nix_store_free;
         *self == same && self.presence.last_seen.is_some() == other.presence.last_seen.is_some()
+    }
+}
+
+impl HostFacts {
+    /// Whether this system ran, or a specialisation of it.
+    pub fn runs(&self, toplevel: &Toplevel) -> bool {
+        let mut specialised = self.specialisation_of.iter();
+        self.running.as_ref() == Some(toplevel) || specialised.any(|one| one.toplevel == *toplevel)
     }
 }
 

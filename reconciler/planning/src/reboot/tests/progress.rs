@@ -34,6 +34,17 @@ fn a_host_is_told_until_it_goes_and_waited_for_until_it_is_back() {
 }
 
 #[test]
+fn a_host_that_booted_a_specialisation_of_the_wanted_system_is_back() {
+    let mut back = seen(NEW_BOOT, "wanted-travel", "running");
+    assert!(matches!(
+        when(Ok(&back), 140),
+        Progress::Ended(Outcome::BootedAnother { .. })
+    ));
+    back.specialisation_of = testing::specialised("wanted", "travel").specialisation_of;
+    assert_eq!(when(Ok(&back), 140), Progress::Ended(Outcome::Rebooted));
+}
+
+#[test]
 fn units_that_failed_only_since_the_reboot_make_it_degraded() {
     let mut back = seen(NEW_BOOT, "wanted", "degraded");
     back.failed_units.push("ignored.service".into());

@@ -5,7 +5,7 @@ use crate::config::testing::{config, read};
 const EXAMPLE: &str = include_str!("../../../../reconcile.example.toml");
 
 /// Keys that nobody would find out otherwise.
-const KEYS: [&str; 59] = [
+const KEYS: [&str; 60] = [
     "state_directory",
     "control_socket",
     "listen",
@@ -41,6 +41,7 @@ const KEYS: [&str; 59] = [
     "repository",
     "branch",
     "action",
+    "specialisation",
     "policy",
     "interval",
     "build_on",
