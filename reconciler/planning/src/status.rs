@@ -1,5 +1,6 @@
 //! How what is known of a host is shown.
 
+use deploy::Action;
 use desired_state::{Collection, HostName, Pin, Suspension, Wish};
 
 use crate::desired::kept;
@@ -88,12 +89,19 @@ pub fn host_status(known: &Known<'_>) -> HostStatus {
 
 /// Whether the host runs what is wanted; `None` while one of the two is unknown.
 fn drift_status(state: &HostState, progress: &Progress) -> Option<DriftStatus> {
-    progress.wanted.as_ref()?;
+    let (wanted, target) = (progress.wanted.as_ref()?, progress.target.as_ref()?);
     state.presence.last_seen?;
-    Some(match state.convergence.drifted_since {
-        Some(_) => DriftStatus::Drifted,
-        None => DriftStatus::InSync,
-    })
+    let convergence = &state.convergence;
+    if convergence.drifted_since.is_some() {
+        return Some(DriftStatus::Drifted);
+    }
+    let was_seen_there = convergence.last_good.as_ref() == Some(target);
+    if state.presence.unreachable.is_none() || !target.action.changes_host() || was_seen_there {
+        return Some(DriftStatus::InSync);
+    }
+    // It has not been seen since this is wanted: what it ran then is all that can be compared.
+    let is_to_run = matches!(target.action, Action::Switch | Action::Test);
+    (is_to_run && !state.facts.runs(wanted)).then_some(DriftStatus::Drifted)
 }
 
 #[cfg(test)]

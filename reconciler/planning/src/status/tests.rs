@@ -3,6 +3,7 @@
 use desired_state::{BranchState, CollectionResult};
 
 use super::*;
+use crate::model::goal::Target;
 use crate::model::host_state::Convergence;
 use crate::testing::{at, host, host_config, observation, revision, target, toplevel, wish};
 
@@ -62,6 +63,38 @@ fn what_is_remembered_of_another_target_is_not_shown_as_of_this_one() {
         );
         assert_eq!((status.waits, status.waits_until), (None, None));
     }
+}
+
+#[test]
+fn a_host_that_is_away_is_not_in_sync_with_a_system_that_it_was_not_seen_to_run() {
+    let drift_of = |action, away: Option<&str>, wanted: &str| {
+        let mut state = HostState::default();
+        state.note_observation(&observation("old", "old"), at(0));
+        state.convergence.last_good = Some(target('9'));
+        let target = Target {
+            action,
+            ..target('1')
+        };
+        state.aim(&target);
+        state.progress.wanted = Some(toplevel(wanted));
+        state.presence.unreachable = away.map(Into::into);
+        super::drift_status(&state, &state.progress)
+    };
+    let away = Some("timed out");
+    let (in_sync, drifted) = (Some(DriftStatus::InSync), Some(DriftStatus::Drifted));
+    assert_eq!(drift_of(Action::Switch, None, "old"), in_sync);
+    assert_eq!(drift_of(Action::Switch, away, "new"), drifted);
+    assert_eq!(drift_of(Action::Test, away, "new"), drifted);
+    assert_eq!(drift_of(Action::Switch, away, "old"), None);
+    assert_eq!(drift_of(Action::Boot, away, "new"), None);
+    // Seen there before it went away.
+    let mut state = HostState::default();
+    state.note_observation(&observation("new", "new"), at(0));
+    state.aim(&target('1'));
+    state.progress.wanted = Some(toplevel("new"));
+    state.convergence.last_good = Some(target('1'));
+    state.presence.unreachable = away.map(Into::into);
+    assert_eq!(super::drift_status(&state, &state.progress), in_sync);
 }
 
 #[test]
