@@ -151,7 +151,8 @@ pub async fn carry_out(
 fn exit_of(report: &Report) -> Exit {
     match (&report.outcome, &report.decision) {
         (Some(outcome), _) => exit_of_outcome(outcome),
-        (None, Decision::UpToDate) => Exit::Done,
+        (None, Decision::UpToDate) if report.failed_units.is_empty() => Exit::Done,
+        (None, Decision::UpToDate) => Exit::Degraded,
         (None, Decision::Wait { why }) => match why {
             Why::Unreachable { .. } => Exit::Unreachable,
             Why::StateUnusable { .. } => Exit::Trouble,
@@ -250,6 +251,10 @@ fn sentence(what: &What) -> String {
             let revision = report.revision.as_ref();
             let at = revision.map(|revision| format!(" ({})", revision.short()));
             let mut text = output::shown(&format!("{ended}{}", at.unwrap_or_default()));
+            if !report.failed_units.is_empty() {
+                let units = output::shown(&report.failed_units.join(" "));
+                text.push_str(&format!("; these units are failed there: {units}"));
+            }
             // Where nothing is known to be wanted, the decision says why.
             if revision.is_some()
                 && let Some(refused) = report.branch_state.as_ref().and_then(output::refused)
@@ -267,5 +272,32 @@ fn sentence(what: &What) -> String {
             }
             text
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_is_up_to_date_and_has_failed_units_is_degraded_and_they_are_named() {
+        let mut report = Report {
+            order: None,
+            revision: None,
+            branch_state: None,
+            decision: Decision::UpToDate,
+            outcome: None,
+            failed_units: Vec::new(),
+            output: String::new(),
+        };
+        assert_eq!(exit_of(&report), Exit::Done);
+        report.failed_units = vec!["app.service".into(), "x\u{1b}.mount".into()];
+        assert_eq!(exit_of(&report), Exit::Degraded);
+        let said = sentence(&What::Done(Box::new(report)));
+        assert!(
+            said.starts_with("up to date; these units are failed there: app.service x"),
+            "{said}"
+        );
+        assert!(!said.contains('\u{1b}'));
     }
 }

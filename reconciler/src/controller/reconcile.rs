@@ -77,12 +77,24 @@ impl Reconciliation {
             return Ok((report, Duration::ZERO));
         }
         report.outcome = report.outcome.or(meanwhile);
+        report.failed_units = self.failed_units(&report, &stored.remembered.state);
         self.reboot_when_due(&goal, &mut stored, &mut report, &mut wanted)
             .await?;
         self.collect_garbage_when_due(&goal, &mut stored, &report)
             .await?;
         let next = self.next_look(&report, &stored.remembered.state);
         Ok((report, next))
+    }
+
+    /// The units that are failed on a host that is up to date, and matter. How a deployment ended tells it of the others.
+    fn failed_units(&self, report: &Report, state: &HostState) -> Vec<String> {
+        if report.decision != Decision::UpToDate || report.outcome.is_some() {
+            return Vec::new();
+        }
+        let ignored = &self.config.proof.ignored_units;
+        let mut units = state.facts.failed_units.clone();
+        units.retain(|unit| !ignored.contains(unit));
+        units
     }
 
     /// Sees through what an earlier reconciliation, or an earlier run of ours, began: a deployment, a reboot. Each has

@@ -85,6 +85,7 @@ impl Reconciliation {
             branch_state: None,
             decision,
             outcome: None,
+            failed_units: Vec::new(),
             output: String::new(),
         }
     }

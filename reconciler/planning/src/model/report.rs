@@ -95,6 +95,9 @@ pub struct Report {
     /// How the deployment ended, if one was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    /// Units that are failed on a host that is up to date, and matter.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed_units: Vec<String>,
     /// The last lines that the activation printed, for `dry-activate` and failures.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub output: String,

@@ -25,6 +25,18 @@ async fn a_host_is_brought_to_what_its_branch_asks_for_and_is_then_left_alone() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_up_to_date_hosts_failed_units_are_told_but_for_those_that_do_not_matter() {
+    let tables = format!("{HOST}\nproof = {{ ignored_units = [\"backup.service\"] }}");
+    let scene = scene(&tables).await;
+    scene.settle().await;
+    let units = ["app.service", "backup.service"].map(String::from);
+    scene.change(|host| host.says.failed_units = units.into());
+    let done = scene.reconcile().await;
+    assert_eq!(done.report.decision, Decision::UpToDate);
+    assert_eq!(done.report.failed_units, ["app.service"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_quiet_look_at_a_host_that_is_up_to_date_makes_three_reads_at_most_and_no_durable_write()
 {
     let scene = scene(HOST).await;
