@@ -1,8 +1,8 @@
 //! How much has to stay free on a host.
 
-/// How much has to stay free in a host's store after a copy.
+/// How much has to stay free on a file system of a host after a copy to it.
 ///
-/// Zero lifts every check of space on that host.
+/// Zero lifts the check of that file system, and of no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MinFree(u64);
 
@@ -10,6 +10,9 @@ impl MinFree {
     /// Enough for the blocks that the last part of each file wastes, for Nix's database, and for a host
     /// to run and log on.
     pub const DEFAULT: Self = Self(256 * 1024 * 1024);
+
+    /// Enough on `/boot` for entries, and for the clusters of a FAT file system.
+    pub const BOOT: Self = Self(1024 * 1024);
 
     /// So many bytes.
     pub const fn bytes(bytes: u64) -> Self {
@@ -21,7 +24,7 @@ impl MinFree {
         self.0
     }
 
-    /// Whether space is looked at on that host at all.
+    /// Whether space is looked at there at all.
     pub const fn is_checked(self) -> bool {
         self.0 > 0
     }

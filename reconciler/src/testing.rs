@@ -92,6 +92,7 @@ pub fn status(host: &str) -> HostStatus {
             free_bytes: Some(7),
             last_collection: None,
         },
+        same_machine_as: Vec::new(),
         suspended: None,
         pinned_by: None,
         pinned_branch: None,

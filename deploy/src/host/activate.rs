@@ -49,8 +49,8 @@ pub struct ActivationRequest {
     pub timeout: Duration,
     /// What the system has to prove before it stays.
     pub proof: Proof,
-    /// Whether a system that does not fit on `/boot` is refused before anything is changed.
-    pub min_free: MinFree,
+    /// What has to stay free on `/boot`: a system that does not fit beside it is refused before anything is changed.
+    pub min_free_boot: MinFree,
 }
 
 /// What a start did.
@@ -151,12 +151,14 @@ pub async fn start(
     }
     let step = "starting the activation";
     let limit = request.proof.limit(request.timeout).as_secs().to_string();
-    let check_boot = match request.min_free.is_checked() {
-        true => "check_boot=yes\n",
-        false => "check_boot=no\n",
+    let check_boot = match request.min_free_boot.is_checked() {
+        true => "yes",
+        false => "no",
     };
+    let boot_reserve = request.min_free_boot.as_bytes();
+    let room = format!("check_boot={check_boot}\nboot_reserve={boot_reserve}\n");
     let script =
-        request.proof.plan(request.timeout)? + check_boot + &request.runs_as.plan() + SUPERVISOR;
+        request.proof.plan(request.timeout)? + &room + &request.runs_as.plan() + SUPERVISOR;
     let command = RemoteCommand::new("/bin/sh")
         .arguments(["-c", RECEIVE, "sh", request.id.as_str()])
         .arguments([request.action.name()])

@@ -22,7 +22,12 @@ pub(crate) struct Shortage {
 /// A path that is there may still be half a copy: it takes its space already.
 const ASK: &str = "missing=0; while read -r path size; do \
 test -e \"$path\" || missing=$((missing + size)); done; \
-echo missing $missing; stat -f -c 'free %a %S' /nix/store";
+echo missing $missing; stat -f -c 'free %a %S' /nix/store; stat -f -c 'type %T' /nix/store";
+/// The file systems that may compress a store, as stat(1) names them (coreutils, `human_fstype`).
+const COMPRESSING: [&str; 2] = ["btrfs", "zfs"];
+/// What is missing is known by its NARs' sizes; compressed, a system takes a third to a half of that. The smaller figure
+/// counts where a store may be compressed: what does not fit by that cannot, and all else the copy tells.
+const COMPRESSED_TO: u64 = 3;
 /// Looking for some thousand paths takes a tenth of a second, on a slow host seconds.
 const ASK_TIMEOUT: Duration = Duration::from_secs(60);
 /// Listing a closure of some thousand paths takes as long here.
@@ -75,7 +80,11 @@ fn shortage(answer: &str, min_free: MinFree) -> Option<Shortage> {
     let (blocks, size): (u64, u64) = (blocks.parse().ok()?, size.parse().ok()?);
     let free = blocks.saturating_mul(size);
     let reserve = min_free.as_bytes();
-    (needed.saturating_add(reserve) > free).then_some(Shortage {
+    let takes = match value("type") {
+        Some(kind) if COMPRESSING.contains(&kind) => needed / COMPRESSED_TO,
+        _ => needed,
+    };
+    (takes.saturating_add(reserve) > free).then_some(Shortage {
         needed,
         free,
         reserve,
@@ -102,6 +111,19 @@ mod tests {
         );
         assert!(shortage(&answer(0, 9), min_free).is_some());
         assert!(shortage(&answer(u64::MAX, 9), min_free).is_some());
+    }
+
+    #[test]
+    fn a_store_that_may_be_compressed_is_short_only_of_what_cannot_fit_compressed_either() {
+        let min_free = MinFree::bytes(1000);
+        let answer =
+            |missing: u64, kind: &str| format!("missing {missing}\nfree 50 100\ntype {kind}\n");
+        for kind in ["btrfs", "zfs"] {
+            assert_eq!(shortage(&answer(12_000, kind), min_free), None, "{kind}");
+            let refused = shortage(&answer(12_003, kind), min_free);
+            assert_eq!(refused.map(|one| one.needed), Some(12_003));
+        }
+        assert!(shortage(&answer(4001, "ext2/ext3"), min_free).is_some());
     }
 
     #[test]

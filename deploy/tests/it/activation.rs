@@ -23,7 +23,7 @@ pub fn request(action: Action, new: &Toplevel, observed: &Toplevel) -> Activatio
         observed: observed.clone(),
         timeout: Duration::from_secs(60),
         proof: Proof::NONE,
-        min_free: MinFree::DEFAULT,
+        min_free_boot: MinFree::BOOT,
     }
 }
 

@@ -60,7 +60,7 @@ pub fn shells() -> Vec<Vec<&'static str>> {
 }
 
 /// What a plan says by default; later lines count.
-pub const PLAN: &str = "SWITCH_PAUSE=0\nactivate_seconds=60\nacknowledge_seconds=0\nsettle_seconds=0\non_degraded=rollback\non_rollback_failed=stay\ncheck_boot=yes\nspecialisation=\nspecialisation_rule=kept\n\
+pub const PLAN: &str = "SWITCH_PAUSE=0\nactivate_seconds=60\nacknowledge_seconds=0\nsettle_seconds=0\non_degraded=rollback\non_rollback_failed=stay\ncheck_boot=yes\nboot_reserve=1048576\nspecialisation=\nspecialisation_rule=kept\n\
                     ignored_units=''\nprobes() {\n    :\n}\n";
 
 pub struct FakeHost {

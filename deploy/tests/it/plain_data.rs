@@ -90,7 +90,7 @@ fn what_is_asked_of_a_host_and_what_nix_answers_can_be_made() {
         observed: toplevel(),
         timeout: Duration::from_secs(60),
         proof: Proof::NONE,
-        min_free: MinFree::DEFAULT,
+        min_free_boot: MinFree::BOOT,
     };
     let root = BuildRoot {
         host: "pi".into(),

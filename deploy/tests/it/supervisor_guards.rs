@@ -102,6 +102,17 @@ fn a_kernel_that_does_not_fit_on_boot_is_refused_before_anything_is_changed() {
 }
 
 #[test]
+fn what_has_to_stay_free_on_boot_is_as_the_plan_says() {
+    for shell in shells() {
+        for (reserve, verdict) in [(4999, "done"), (5000, "no-space /boot 5000 9999 5000")] {
+            let mut host = with_boot(&shell, 9999);
+            host.plan(&format!("boot_reserve={reserve}"));
+            assert_eq!(host.deploy("switch"), verdict, "{shell:?}");
+        }
+    }
+}
+
+#[test]
 fn boot_is_not_asked_for_room_where_nothing_is_brought_there() {
     for shell in shells() {
         let host = with_boot(&shell, 0);

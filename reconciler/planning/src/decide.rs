@@ -9,7 +9,7 @@ use crate::maintenance::Openness;
 use crate::model::decision::{Decision, Why};
 use crate::model::host_state::{Drift, HostState, Progress};
 use crate::model::order::Trigger;
-use crate::model::spec::Policy;
+use crate::model::spec::{Identity, Policy};
 
 /// Everything that a decision rests on.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct Situation<'a> {
     pub wanted: Option<&'a Toplevel>,
     /// What the host says it runs, read just now, or why it does not answer.
     pub observed: Result<&'a Observation, &'a str>,
+    /// By what it is known to be the same machine.
+    pub identity: Identity,
     /// Its state.
     pub state: &'a HostState,
     /// A part of its state that guards the host and that this version does not understand.
@@ -58,8 +60,12 @@ pub fn may_evaluate(progress: &Progress, trigger: Trigger, now: Timestamp) -> bo
 }
 
 /// Why a host is left alone where another machine answers under its name.
-pub fn another_machine(state: &HostState, observed: &Observation) -> Option<Why> {
-    let expected = state.other_machine(observed)?;
+pub fn another_machine(
+    state: &HostState,
+    identity: Identity,
+    observed: &Observation,
+) -> Option<Why> {
+    let expected = state.other_machine(identity, observed)?;
     Some(Why::AnotherMachine {
         expected: expected.into(),
         found: observed.machine_id.clone(),
@@ -91,7 +97,7 @@ pub fn decide(situation: &Situation<'_>, now: Timestamp) -> Decision {
 /// What the host says, where it does; `Err` where nothing is decided without it.
 fn observed<'a>(situation: &Situation<'a>) -> Result<Option<&'a Observation>, Why> {
     match situation.observed {
-        Ok(observed) => match another_machine(situation.state, observed) {
+        Ok(observed) => match another_machine(situation.state, situation.identity, observed) {
             Some(why) => Err(why),
             None => Ok(Some(observed)),
         },

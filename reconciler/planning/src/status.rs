@@ -1,5 +1,7 @@
 //! How what is known of a host is shown.
 
+use std::collections::BTreeMap;
+
 use deploy::Action;
 use desired_state::{Collection, HostName, Pin, Suspension, Wish};
 
@@ -81,9 +83,23 @@ pub fn host_status(known: &Known<'_>) -> HostStatus {
             free_bytes: state.facts.nix_store_free,
             last_collection: known.last_collection.cloned(),
         },
+        same_machine_as: Vec::new(),
         suspended: known.suspension.map(|suspension| suspension.why.clone()),
         pinned_branch: pin.and_then(|pin| pin.branch.clone()),
         pinned_by: pin.map(|pin| pin.by.clone()),
+    }
+}
+
+/// Says of hosts that are one machine by which other names it answers: two tables for it would deploy it in turns.
+pub fn note_same_machines(hosts: &mut [HostStatus], machine_ids: &BTreeMap<HostName, String>) {
+    for host in hosts {
+        let Some(own) = machine_ids.get(&host.host) else {
+            continue;
+        };
+        let same = machine_ids
+            .iter()
+            .filter(|(name, id)| *id == own && **name != host.host);
+        host.same_machine_as = same.map(|(name, _)| name.clone()).collect();
     }
 }
 

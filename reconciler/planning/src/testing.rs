@@ -14,8 +14,8 @@ use crate::model::goal::{Goal, GoalKind, Target};
 use crate::model::health_checks::ProofConfig;
 use crate::model::host_state::Quarantine;
 use crate::model::spec::{
-    Availability, BackoffConfig, CareConfig, Follows, HostConfig, HostNix, Maintenance, Policy,
-    Reach, RebootConfig, Timeouts,
+    Availability, BackoffConfig, CareConfig, Follows, HostConfig, HostNix, Identity, Maintenance,
+    Policy, Reach, RebootConfig, Timeouts,
 };
 
 /// The boot that [`observation`] is of.
@@ -158,6 +158,7 @@ pub fn host_config() -> HostConfig {
             availability: Availability::Always,
             overdue_after: Duration::ZERO,
             interval: second,
+            identity: Identity::MachineId,
         },
         action: Action::Switch,
         specialisation: None,
@@ -177,6 +178,7 @@ pub fn host_config() -> HostConfig {
         nix: HostNix {
             build_on: deploy::BuildOn::Here,
             min_free: deploy::MinFree::DEFAULT,
+            min_free_boot: deploy::MinFree::BOOT,
             care: CareConfig::built_in(),
         },
     }

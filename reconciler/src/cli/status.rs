@@ -2,7 +2,7 @@
 
 use clap::Args;
 use deploy::{Outcome, Toplevel};
-use desired_state::CollectionResult;
+use desired_state::{CollectionResult, HostName};
 use jiff::Timestamp;
 use planning::model::spec::Policy;
 use planning::model::status::{DriftStatus, HostStatus, NixStoreStatus};
@@ -169,6 +169,10 @@ fn of_the_host(host: &HostStatus) -> Vec<String> {
     }
     if let Some(hold) = &host.reboot_waits {
         notes.push(output::first_line(&hold.to_string()));
+    }
+    if !host.same_machine_as.is_empty() {
+        let names: Vec<&str> = host.same_machine_as.iter().map(HostName::as_str).collect();
+        notes.push(format!("the same machine as {}", names.join(" and ")));
     }
     notes.extend(store_trouble(&host.store));
     if host.policy == Policy::Observe.label() {

@@ -53,13 +53,15 @@ fn of_host(host: &HostConfig) -> impl Debug {
         availability: _,
         overdue_after: _,
         interval: _,
+        identity: _,
     } = reach;
     let HostNix {
         build_on,
         min_free,
+        min_free_boot,
         care: _,
     } = nix;
-    let built = (build_on, min_free);
+    let built = (build_on, min_free, min_free_boot);
     let what = (action, specialisation);
     (follows, destinations, what, built, proof, timeouts)
 }

@@ -172,7 +172,7 @@ impl Reconciliation {
             observed,
             timeout: self.config.timeouts.activate,
             proof: health::host::of_config(&self.config.proof),
-            min_free: self.config.nix.min_free,
+            min_free_boot: self.config.nix.min_free_boot,
         }
     }
 

@@ -6,6 +6,7 @@ use planning::garbage::{Cause, HostSituation, IsBusy, due_on_host};
 use planning::model::goal::Goal;
 use planning::model::host_state::HostState;
 use planning::model::report::{Report, Step};
+use planning::model::spec::Identity;
 
 use crate::context::ports::Seen;
 use crate::error_chain::error_chain;
@@ -38,7 +39,7 @@ impl Reconciliation {
             return Ok(());
         };
         let state = &stored.remembered.state;
-        if !is_at_rest(state, &seen) {
+        if !is_at_rest(state, self.config.reach.identity, &seen) {
             return Ok(());
         }
         // The host that we run on has our own store: what is built there for others may have no root yet.
@@ -141,10 +142,10 @@ impl Reconciliation {
 }
 
 /// Whether it still is the host that was looked at before, boots what is wanted, and nobody switches it.
-fn is_at_rest(state: &HostState, seen: &Seen) -> bool {
+fn is_at_rest(state: &HostState, identity: Identity, seen: &Seen) -> bool {
     let observation = &seen.observation;
     let wanted = &state.progress.wanted;
-    state.other_machine(observation).is_none()
+    state.other_machine(identity, observation).is_none()
         && wanted.is_some()
         && observation.profile == *wanted
         && observation.switch_lock == SwitchLock::Free

@@ -60,7 +60,7 @@ impl Reconciliation {
     /// Asks the host anew, and whether it still is the machine that was met under its name.
     pub async fn observe_again(&self, state: &HostState) -> Result<Seen, Outcome> {
         let seen = self.observe().await.map_err(Unseen::outcome)?;
-        match state.other_machine(&seen.observation) {
+        match state.other_machine(self.config.reach.identity, &seen.observation) {
             None => Ok(seen),
             // The next look says which.
             Some(_) => Err(Outcome::ObservedChanged {
@@ -74,7 +74,8 @@ impl Reconciliation {
     pub fn note_seen(&self, state: &mut HostState, seen: &Result<Seen, Unseen>) {
         let (host, now) = (&self.host, self.now());
         let answer = match seen {
-            Ok(seen) => match another_machine(state, &seen.observation) {
+            Ok(seen) => match another_machine(state, self.config.reach.identity, &seen.observation)
+            {
                 Some(why) => Err(why.to_string()),
                 None => Ok(&seen.observation),
             },

@@ -150,7 +150,9 @@ impl Reconciliation {
         facts: &Facts,
     ) -> Vec<HistoryEntry> {
         let other = facts.seen.as_ref().ok();
-        let is_other = other.is_some_and(|seen| state.other_machine(&seen.observation).is_some());
+        let by = self.config.reach.identity;
+        let is_other =
+            other.is_some_and(|seen| state.other_machine(by, &seen.observation).is_some());
         self.note_seen(state, &facts.seen);
         let Some(seen) = other.filter(|_| !is_other) else {
             return Vec::new();
@@ -203,6 +205,7 @@ impl Reconciliation {
                 Ok(seen) => Ok(&seen.observation),
                 Err(unseen) => Err(unseen.detail()),
             },
+            identity: self.config.reach.identity,
             state,
             not_understood: stored.remembered.unread.guard(),
             policy: self.config.policy,

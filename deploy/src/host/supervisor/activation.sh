@@ -76,7 +76,7 @@ prepare() {
         return 1
     fi
     if ! has_boot_room; then
-        finish "no-space /boot $needed $free $BOOT_RESERVE"
+        finish "no-space /boot $needed $free $boot_reserve"
         return 1
     fi
     # Older releases wait for this lock without a word, newer ones give up; look first.

@@ -1,7 +1,4 @@
-# Whether what a boot entry for the new system needs fits on /boot.
-
-# What stays free there, in bytes: for entries, and for the clusters of a FAT file system.
-BOOT_RESERVE=1048576
+# Whether what a boot entry for the new system needs fits on /boot, beside the $boot_reserve bytes that stay free there.
 
 # boot_parts SYSTEM: what a boot entry for it needs on /boot, one path a line.
 boot_parts() {
@@ -59,5 +56,5 @@ has_boot_room() {
     needed=$(new_boot_bytes)
     if [ "$needed" = 0 ] || { [ -d "$root/boot/loader/entries" ] && clears_boot; }; then return 0; fi
     free=$(free_bytes "$root/boot") || return 0
-    [ "$((needed + BOOT_RESERVE))" -le "$free" ]
+    [ "$((needed + boot_reserve))" -le "$free" ]
 }

@@ -17,6 +17,7 @@ struct Case {
     action: Action,
     wanted: Option<Toplevel>,
     observed: Result<Observation, &'static str>,
+    identity: Identity,
     state: HostState,
     not_understood: Option<&'static str>,
     policy: Policy,
@@ -33,6 +34,7 @@ impl Default for Case {
             action: Action::Switch,
             wanted: Some(toplevel("new")),
             observed: Ok(observation("old", "old")),
+            identity: Identity::MachineId,
             state: HostState::default(),
             not_understood: None,
             policy: Policy::Enforce,
@@ -49,6 +51,7 @@ impl Case {
     fn decision(&self) -> Decision {
         let situation = Situation {
             specialised: None,
+            identity: self.identity,
             action: self.action,
             revision: &revision('a'),
             distrust: self.distrust.as_ref(),
@@ -207,6 +210,11 @@ fn another_machine_under_the_hosts_name_is_left_alone_even_when_it_runs_what_is_
             ..Case::default()
         }
     };
+    let forgetful = Case {
+        identity: Identity::HostKey,
+        ..case(Some("a"), "old")
+    };
+    check(&forgetful, "deploy");
     check(&case(Some("a"), "old"), "another_machine");
     check(&case(Some("a"), "new"), "another_machine");
     check(&case(Some(&"b".repeat(32)), "old"), "deploy");

@@ -110,6 +110,18 @@ pub struct Reach {
     pub overdue_after: Duration,
     /// How often the host is reconciled, at least 1 s.
     pub interval: Duration,
+    /// By what it is known.
+    pub identity: Identity,
+}
+
+/// By what a host is known to be the one that was first met under its name, beside its host key, without which nobody
+/// is logged in to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// By its machine id (`machine-id(5)`).
+    MachineId,
+    /// By its host key alone: its machine id is another one after each boot.
+    HostKey,
 }
 
 /// When a host may be changed.
@@ -128,6 +140,8 @@ pub struct HostNix {
     pub build_on: BuildOn,
     /// What has to stay free in the host's Nix store.
     pub min_free: MinFree,
+    /// What has to stay free on its `/boot`.
+    pub min_free_boot: MinFree,
     /// When its garbage is collected, and what is kept.
     pub care: CareConfig,
 }

@@ -96,6 +96,9 @@ pub struct HostStatus {
     /// Its store of Nix, when it was last seen.
     #[serde(default)]
     pub store: NixStoreStatus,
+    /// Other names of the config under which the same machine answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub same_machine_as: Vec<HostName>,
     /// Why a person has suspended it.
     pub suspended: Option<String>,
     /// Who has pinned it to the wanted commit.

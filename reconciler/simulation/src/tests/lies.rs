@@ -22,7 +22,7 @@ fn a_host_that_is_at_work_already_is_no_place_for_a_deployment() {
             observed: running,
             timeout: LONGEST,
             proof: Proof::NONE,
-            min_free: MinFree::DEFAULT,
+            min_free_boot: MinFree::BOOT,
         };
         one.change(|state| state.units.insert(foreign.id.clone(), Unit::new(foreign)));
         until(&world, "the invariant is broken", || {

@@ -37,6 +37,8 @@ sudo = false
 action = "switch"
 build_on = "here"
 min_free = "1G"
+min_free_boot = "1M"
+specialisation = "travel"
 policy = "enforce"
 interval = "1m"
 availability = "always"
@@ -73,7 +75,7 @@ store.timeout = "1h"
 /// A line, and what is written instead of it.
 type Correction = (&'static str, &'static str);
 
-const STANDS_ON: [Correction; 31] = [
+const STANDS_ON: [Correction; 33] = [
     ("config_file = \"ssh_config\"", "config_file = \"other\""),
     ("max_sessions = 7", "max_sessions = 6"),
     ("keep_builds = 4", "keep_builds = 5"),
@@ -104,6 +106,8 @@ const STANDS_ON: [Correction; 31] = [
     ("action = \"switch\"", "action = \"boot\""),
     ("build_on = \"here\"", "build_on = \"target\""),
     ("min_free = \"1G\"", "min_free = \"2G\""),
+    ("min_free_boot = \"1M\"", "min_free_boot = \"2M\""),
+    ("specialisation = \"travel\"", "specialisation = \"home\""),
     ("proof.timeout = \"1m\"", "proof.timeout = \"2m\""),
     ("proof.settle = \"0s\"", "proof.settle = \"1s\""),
     (

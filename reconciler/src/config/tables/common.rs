@@ -7,7 +7,7 @@ use desired_state::{BranchName, RepositoryName};
 use planning::maintenance::{Freeze, Window};
 use planning::model::health_checks::ProofConfig;
 use planning::model::spec::{
-    Availability, BackoffConfig, CareConfig, Policy, RebootConfig, Timeouts,
+    Availability, BackoffConfig, CareConfig, Identity, Policy, RebootConfig, Timeouts,
 };
 
 use super::destinations::sudo;
@@ -38,7 +38,9 @@ pub(super) struct Common {
     pub availability: Availability,
     /// By its availability where nobody says.
     pub overdue_after: Option<Duration>,
+    pub identity: Identity,
     pub min_free: MinFree,
+    pub min_free_boot: MinFree,
     pub store: CareConfig,
     pub sudo: Sudo,
     pub timeouts: Timeouts,
@@ -62,7 +64,9 @@ impl Common {
             build_on: BuildOn::Here,
             availability: Availability::Always,
             overdue_after: None,
+            identity: Identity::MachineId,
             min_free: MinFree::DEFAULT,
+            min_free_boot: MinFree::BOOT,
             store: CareConfig::built_in(),
             sudo: Sudo::No,
             timeouts: Timeouts::built_in(),
@@ -81,6 +85,10 @@ impl Common {
         const AVAILABILITIES: [(&str, Availability); 2] = [
             ("always", Availability::Always),
             ("intermittent", Availability::Intermittent),
+        ];
+        const IDENTITIES: [(&str, Identity); 2] = [
+            ("machine-id", Identity::MachineId),
+            ("host-key", Identity::HostKey),
         ];
         let actions = Action::ALL.map(|action| (action.name(), action));
         let common = Common {
@@ -105,7 +113,9 @@ impl Common {
             overdue_after: table
                 .optional("overdue_after", duration(Duration::ZERO))
                 .or(fallback.overdue_after),
+            identity: table.or("identity", choice(&IDENTITIES), fallback.identity),
             min_free: table.or("min_free", min_free, fallback.min_free),
+            min_free_boot: table.or("min_free_boot", min_free, fallback.min_free_boot),
             store: care(table.section("store"), &fallback.store),
             sudo: table.or("sudo", sudo, fallback.sudo),
             timeouts: timeouts(table.section("timeouts"), &fallback.timeouts),

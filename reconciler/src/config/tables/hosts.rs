@@ -88,6 +88,7 @@ fn host(
             availability: common.availability,
             overdue_after: overdue_after.unwrap_or_else(|| common.availability.overdue_after()),
             interval: common.interval,
+            identity: common.identity,
         },
         action: common.action,
         specialisation: common.specialisation,
@@ -103,6 +104,7 @@ fn host(
         nix: HostNix {
             build_on: common.build_on,
             min_free: common.min_free,
+            min_free_boot: common.min_free_boot,
             care: common.store,
         },
     })

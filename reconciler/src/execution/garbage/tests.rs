@@ -66,12 +66,12 @@ async fn a_host_that_boots_something_else_by_now_is_no_host_at_rest() {
     let scene = at_rest(HOST).await;
     let state = scene.state();
     let seen = async || scene.one(None).observe().await.unwrap();
-    assert!(is_at_rest(&state, &seen().await));
+    assert!(is_at_rest(&state, Identity::MachineId, &seen().await));
     scene.change(|host| host.says.profile = Some(system('0')));
-    assert!(!is_at_rest(&state, &seen().await));
+    assert!(!is_at_rest(&state, Identity::MachineId, &seen().await));
     scene.change(|host| host.is_on(&system('a')));
     scene.change(|host| host.says.machine_id = "another".into());
-    assert!(!is_at_rest(&state, &seen().await));
+    assert!(!is_at_rest(&state, Identity::MachineId, &seen().await));
 }
 
 #[tokio::test(start_paused = true)]

@@ -54,6 +54,20 @@ async fn nothing_is_learned_from_another_machine_that_answers_under_the_name_unt
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_host_that_is_known_by_its_host_key_may_have_another_machine_id_after_each_boot() {
+    let scene = scene(&format!("{HOST}\nidentity = \"host-key\"")).await;
+    scene.settle().await;
+    for boot in ["one", "another"] {
+        scene.change(|host| host.says.machine_id = boot.into());
+        let done = scene.reconcile().await;
+        assert_eq!(done.report.decision.label(), "up_to_date");
+    }
+    scene.push('b');
+    scene.reconcile().await;
+    assert!(scene.is_on('b'));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_an_activation_left_is_swept_up_by_the_next_look_where_that_failed_before() {
     let scene = scene(HOST).await;
     scene.script().fails("clean up", lost());

@@ -71,7 +71,7 @@ impl Reconciliation {
         let hosts = &self.clients.hosts;
         let seen = hosts.observe(&self.way(), Login::Fresh).await;
         let observation = seen.map_err(words)?.observation;
-        match state.other_machine(&observation) {
+        match state.other_machine(self.config.reach.identity, &observation) {
             Some(expected) => Err(format!(
                 "another machine answers: its machine-id is {}, and that of this host was {expected}",
                 observation.machine_id

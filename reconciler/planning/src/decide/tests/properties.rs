@@ -77,6 +77,7 @@ fn any_case() -> impl Strategy<Value = Case> {
         let (policy, suspended, braked_by, closed) = rules;
         Case {
             action,
+            identity: Identity::MachineId,
             wanted: is_unknown.is_none().then(|| toplevel("new")),
             observed,
             state,

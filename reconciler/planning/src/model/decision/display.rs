@@ -37,7 +37,7 @@ impl fmt::Display for Why {
             Self::Observing => write!(f, "drifted, only observed by policy"),
             Self::AnotherMachine { expected, found } => write!(
                 f,
-                "another machine answers: its machine-id is {found}, and that of this host was {expected}; if the host was set up anew, accept it with --force"
+                "another machine answers: its machine-id is {found}, and that of this host was {expected}, though the host key is the same: if it was set up anew, accept it with --force; if it does not keep its machine-id, set identity = \"host-key\""
             ),
             Self::Unreachable { detail } => write!(f, "unreachable: {detail}"),
             Self::Braked { by } => {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::backoff::{Jitter, backoff};
 use crate::model::goal::Target;
 use crate::model::reboot::{Reboot, RebootBlocked};
-use crate::model::spec::BackoffConfig;
+use crate::model::spec::{BackoffConfig, Identity};
 
 /// After an attempt that ended because the host or the wish was not what it had been: nothing failed, so no
 /// backoff grows.
@@ -205,7 +205,10 @@ impl HostState {
     }
 
     /// The machine id learned at first contact, where another machine answers now.
-    pub fn other_machine(&self, observation: &Observation) -> Option<&str> {
+    pub fn other_machine(&self, by: Identity, observation: &Observation) -> Option<&str> {
+        if by == Identity::HostKey {
+            return None;
+        }
         let expected = self.facts.machine_id.as_deref()?;
         let found = observation.machine_id.as_str();
         (!found.is_empty() && found != expected).then_some(expected)

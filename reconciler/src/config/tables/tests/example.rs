@@ -5,7 +5,7 @@ use crate::config::testing::{config, read};
 const EXAMPLE: &str = include_str!("../../../../reconcile.example.toml");
 
 /// Keys that nobody would find out otherwise.
-const KEYS: [&str; 60] = [
+const KEYS: [&str; 62] = [
     "state_directory",
     "control_socket",
     "listen",
@@ -47,7 +47,9 @@ const KEYS: [&str; 60] = [
     "build_on",
     "availability",
     "overdue_after",
+    "identity",
     "min_free",
+    "min_free_boot",
     "sudo",
     "windows",
     "freezes",
