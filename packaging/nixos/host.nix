@@ -28,11 +28,21 @@ let
             "/bin/sh"
             # Takes what is copied.
             "/run/current-system/sw/bin/nix-daemon --stdio"
-            # Keeps what was built here, with `build_on = "target"`.
-            "/run/current-system/sw/bin/nix-store --realise *"
           ];
     }
   ];
+  isRoot = cfg.user == "root";
+  inherit (config.security) sudo sudo-rs;
+  inherit (config.services.openssh) settings;
+  user = config.users.users.${cfg.user};
+  groups = [ (user.group or cfg.user) ] ++ (user.extraGroups or [ ]);
+  onlyWheel = (sudo.enable && sudo.execWheelOnly) || (sudo-rs.enable && sudo-rs.execWheelOnly);
+  # A pattern is the operator's to judge; an entry of AllowUsers may name an address too (sshd_config(5)).
+  admits =
+    names: entry:
+    builtins.match ".*[*?!].*" entry != null
+    || builtins.elem (builtins.head (lib.splitString "@" entry)) names;
+  allows = setting: names: setting == null || builtins.any (admits names) setting;
 in
 {
   options.services.reconcile-host = {
@@ -86,23 +96,63 @@ in
           tunnel, write [ "127.0.0.1" "::1" ].
         '';
       }
+      {
+        assertion = isRoot || sudo.enable || sudo-rs.enable;
+        message = ''
+          Neither security.sudo nor security.sudo-rs is enabled, and the controller becomes root by `sudo`: enable one of
+          them, or set services.reconcile-host.user = "root".
+        '';
+      }
+      {
+        assertion = isRoot || !onlyWheel || builtins.elem "wheel" groups;
+        message = ''
+          With execWheelOnly nobody outside of the group wheel can execute sudo: set
+          users.users.${cfg.user}.extraGroups = [ "wheel" ], or execWheelOnly = false.
+        '';
+      }
+      {
+        assertion = allows (settings.AllowUsers or null) [ cfg.user ];
+        message = ''
+          services.openssh.settings.AllowUsers does not name ${cfg.user}: sshd would refuse the controller. Add it there.
+        '';
+      }
+      {
+        assertion = allows (settings.AllowGroups or null) groups;
+        message = ''
+          services.openssh.settings.AllowGroups names no group of ${cfg.user}: sshd would refuse the controller. Add
+          "${builtins.head groups}" there.
+        '';
+      }
+      {
+        assertion = !isRoot || (settings.PermitRootLogin or null) != "no";
+        message = ''
+          services.reconcile-host.user is root, and services.openssh.settings.PermitRootLogin is "no": set it to
+          "prohibit-password", or name another user.
+        '';
+      }
     ];
 
     services.openssh.enable = true;
     users.users.${cfg.user} = lib.mkMerge [
       { openssh.authorizedKeys.keys = map (key: "${options} ${key}") cfg.keys; }
-      (lib.mkIf (cfg.user != "root") {
+      (lib.mkIf (!isRoot) {
         isSystemUser = true;
         group = cfg.user;
         # Commands over SSH are run by it.
         shell = pkgs.bashInteractive;
         description = "reconcile's controller";
+        # Its user manager would come and go with our logins, and a switch that meets it while it ends reports a failed
+        # user activation (nixpkgs, switch-to-configuration-ng).
+        linger = true;
       })
     ];
-    users.groups = lib.mkIf (cfg.user != "root") { ${cfg.user} = { }; };
+    users.groups = lib.mkIf (!isRoot) { ${cfg.user} = { }; };
 
     # Whichever of the two is in use.
-    security.sudo.extraRules = lib.mkIf (cfg.user != "root") rules;
-    security.sudo-rs.extraRules = lib.mkIf (cfg.user != "root") rules;
+    security.sudo.extraRules = lib.mkIf (!isRoot) rules;
+    # Which nix-daemon is meant, whatever is in the user's profile. Where sudo's line in the journal for each look is too
+    # much, an SD card say, `!log_allowed, !pam_session` may stand here too (sudoers(5)).
+    security.sudo.extraConfig = lib.mkIf (!isRoot) "Defaults:${cfg.user} secure_path=/run/current-system/sw/bin";
+    security.sudo-rs.extraRules = lib.mkIf (!isRoot) rules;
   };
 }

@@ -8,7 +8,17 @@
 let
   cfg = config.services.reconcile;
   toml = pkgs.formats.toml { };
-  configFile = toml.generate "reconcile.toml" cfg.settings;
+  written = toml.generate "reconcile.toml" cfg.settings;
+  # A mistake is found by the build, and not by a daemon that does not start after the switch. The files that it names
+  # are on the machine only, so they are not looked at; what is built for another platform cannot run here.
+  configFile =
+    if pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform then
+      pkgs.runCommand "reconcile.toml" { } ''
+        ${lib.getExe cfg.package} --config ${written} check --config-only
+        cp ${written} $out
+      ''
+    else
+      written;
   port = address: lib.toInt (lib.last (lib.splitString ":" address));
 in
 {

@@ -27,6 +27,9 @@ pub struct CheckArguments {
     /// Ask no server: look at the config and its files alone
     #[arg(long)]
     offline: bool,
+    /// Look at the config alone, not at the files that it names: they may be on another machine, as in a build
+    #[arg(long)]
+    config_only: bool,
 }
 
 /// Reads the config whole, and the files that it names, and asks each repository's server unless it
@@ -37,15 +40,16 @@ pub async fn run(
     arguments: &CheckArguments,
 ) -> Result<Exit, CliError> {
     let loaded = config::load(file, environment)?;
-    let warnings = config::check(&loaded)?;
-    for warning in warnings.iter() {
-        output::note(&format!("{warning}"));
+    if !arguments.config_only {
+        for warning in config::check(&loaded)?.iter() {
+            output::note(&format!("{warning}"));
+        }
     }
     let config = &loaded.config;
     let asked = config
         .repositories
         .iter()
-        .filter(|_| !arguments.offline)
+        .filter(|_| !arguments.offline && !arguments.config_only)
         .map(|(name, repository)| ask(name, repository, config));
     if join_all(asked).await.contains(&Answer::Refused) {
         return Ok(Exit::Usage);

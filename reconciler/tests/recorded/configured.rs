@@ -225,7 +225,12 @@ fn every_mistake_is_told_at_once_with_the_mend() {
 #[test]
 fn check_asks_the_server_of_each_repository() {
     let (scene, mut record) = (Scene::new(), Record::default());
-    let mut told = scene.transcript(&["check", "check --offline", "check --online"]);
+    let mut told = scene.transcript(&[
+        "check",
+        "check --offline",
+        "check --config-only",
+        "check --online",
+    ]);
     let text = written("fleet.toml");
     let (before, after) = text.split_once("# A server that does not answer.").unwrap();
     let (_, after) = after.split_once("[defaults]").unwrap();

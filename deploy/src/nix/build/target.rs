@@ -16,6 +16,9 @@ use crate::toplevel::Toplevel;
 /// The GC root on a host of what was built there last. The activation makes its own; this one holds
 /// the system in between.
 const ROOT_ON_TARGET: &str = "/nix/var/nix/gcroots/reconcile-built";
+/// Makes a GC root of a path that is there. By the shell that `sudo` lets us run anyway: a rule for it alone would need a
+/// pattern, which sudo-rs took literally before 0.2.13.
+const ROOT: &str = "exec nix-store --realise \"$1\" --add-root \"$2\" --indirect";
 /// Making a GC root of a path that is there takes 50 ms, on a slow host seconds.
 const ROOT_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -51,14 +54,8 @@ impl Nix {
             return Err(BuildError::on_target(&finished, system, address));
         }
         drop(link);
-        let root = RemoteCommand::new("nix-store")
-            .arguments([
-                "--realise",
-                toplevel.as_str(),
-                "--add-root",
-                ROOT_ON_TARGET,
-                "--indirect",
-            ])
+        let root = RemoteCommand::new("/bin/sh")
+            .arguments(["-c", ROOT, "sh", toplevel.as_str(), ROOT_ON_TARGET])
             .privilege(Privilege::Root)
             .timeout(ROOT_TIMEOUT);
         let completed = target.run(root).await.map_err(BuildError::Ssh)?;
