@@ -73,6 +73,7 @@ pub fn status(host: &str) -> HostStatus {
         running_specialisation: None,
         drift: None,
         drifted_since: None,
+        set_back: 0,
         quarantine: None,
         waits: None,
         waits_until: None,

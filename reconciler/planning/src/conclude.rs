@@ -154,7 +154,11 @@ pub fn note_drift(
     entry.host = Some(host.clone());
     entry.revision = Some(target.revision.clone());
     let special = specialised.map_or_else(String::new, |name| format!(", specialisation {name}"));
-    entry.detail = format!("runs {running}, profile {profile}, wanted {wanted}{special}");
+    let times = match state.note_set_back(now) {
+        1 => String::new(),
+        times => format!("; set back {times} times within the hour"),
+    };
+    entry.detail = format!("runs {running}, profile {profile}, wanted {wanted}{special}{times}");
     entry.toplevel = observed.running.as_ref().map(ToString::to_string);
     Some(entry)
 }

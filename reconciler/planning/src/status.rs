@@ -64,6 +64,7 @@ pub fn host_status(known: &Known<'_>) -> HostStatus {
             .map(|one| one.name.clone()),
         drift,
         drifted_since: state.convergence.drifted_since,
+        set_back: state.convergence.set_back.len(),
         quarantine: state.quarantine.clone(),
         waits: progress.waits,
         waits_until: progress.waits_until,

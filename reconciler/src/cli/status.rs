@@ -156,6 +156,12 @@ fn of_attempts(host: &HostStatus, now: Timestamp) -> Vec<String> {
 /// What the host itself is in need of.
 fn of_the_host(host: &HostStatus) -> Vec<String> {
     let mut notes = Vec::new();
+    if host.set_back > 1 {
+        notes.push(format!(
+            "set back {} times within an hour: something else changes it too",
+            host.set_back
+        ));
+    }
     if !host.failed_units.is_empty() {
         notes.push(format!("failed units: {}", host.failed_units.join(" ")));
     }

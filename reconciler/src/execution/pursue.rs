@@ -177,7 +177,8 @@ impl Reconciliation {
         let running = shown(&seen.observation.running);
         let profile = shown(&seen.observation.profile);
         let wanted = shown(&state.progress.wanted);
-        tracing::warn!(host = %self.host, running, profile, wanted, "the host drifted: something else than us changed it");
+        let times = state.convergence.set_back.len();
+        tracing::warn!(host = %self.host, running, profile, wanted, times, "the host drifted: something else than us changed it");
     }
 
     /// Decides on what is known. What the fleet did with the commit is looked up only where it matters.

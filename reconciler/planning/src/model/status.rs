@@ -57,6 +57,9 @@ pub struct HostStatus {
     pub drift: Option<DriftStatus>,
     /// Since when.
     pub drifted_since: Option<Timestamp>,
+    /// How often something else than us took it away within the hour before it was last seen.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub set_back: usize,
     /// The system that was tried here and could not stay, and how that ended.
     #[serde(default)]
     pub quarantine: Option<Quarantine>,
@@ -106,6 +109,10 @@ pub struct HostStatus {
     /// The branch that the pinned commit was the tip of, where one was named.
     #[serde(default)]
     pub pinned_branch: Option<BranchName>,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// Whether a host runs what is wanted, as JSON says it.

@@ -21,6 +21,32 @@ fn note(state: &mut HostState, system: &str, second: i64) -> Option<HistoryEntry
 }
 
 #[test]
+fn a_host_that_something_else_sets_back_again_and_again_is_counted_within_the_hour() {
+    let mut state = arrived();
+    let mut set_back = |second| {
+        let observed = observation("old", "old");
+        let entry = note_drift(&mut state, &goal('a'), None, &host(), &observed, at(second));
+        let there = observation("new", "new");
+        note_drift(
+            &mut state,
+            &goal('a'),
+            None,
+            &host(),
+            &there,
+            at(second + 1),
+        );
+        entry.unwrap().detail
+    };
+    assert!(!set_back(1000).contains("set back"));
+    assert!(set_back(1200).ends_with("; set back 2 times within the hour"));
+    assert!(set_back(1400).ends_with("; set back 3 times within the hour"));
+    assert!(set_back(4800).ends_with("; set back 2 times within the hour"));
+    let there = observation("new", "new");
+    note_drift(&mut state, &goal('a'), None, &host(), &there, at(9000));
+    assert_eq!(state.convergence.set_back, []);
+}
+
+#[test]
 fn a_host_that_something_else_has_changed_is_told_once_with_what_it_runs() {
     let mut state = arrived();
     assert_eq!(note(&mut state, "new", 200), None);

@@ -15,6 +15,11 @@ use crate::model::spec::{BackoffConfig, Identity};
 /// backoff grows.
 const SOON: Duration = Duration::from_secs(15);
 
+/// Who is set back more often within the hour is set back for ever.
+const MAX_SET_BACK: usize = 60;
+/// Two tools that undo each other do so each some minutes; twice in a day is a person.
+const SET_BACK_WITHIN: Duration = Duration::from_secs(60 * 60);
+
 /// Where a host's Nix store is, as it tells what is free.
 const NIX_STORE: &str = "/nix";
 
@@ -129,6 +134,8 @@ pub struct Convergence {
     pub last_good: Option<Target>,
     /// Since when it has differed from what is wanted; absent while in sync.
     pub drifted_since: Option<Timestamp>,
+    /// When something else than us took it away, the newest [`MAX_SET_BACK`] within an hour.
+    pub set_back: Vec<Timestamp>,
 }
 
 /// A system that is kept from a host, because it was tried there and could not stay.
@@ -248,9 +255,20 @@ impl HostState {
         presence.overdue_since = due.filter(|due| *due <= now);
     }
 
+    /// Takes in that something else than us took the host away; gives how often that was within the hour.
+    pub fn note_set_back(&mut self, now: Timestamp) -> usize {
+        let set_back = &mut self.convergence.set_back;
+        set_back.push(now);
+        let too_many = set_back.len().saturating_sub(MAX_SET_BACK);
+        set_back.drain(..too_many);
+        set_back.len()
+    }
+
     /// Takes in whether the host differs from what is wanted. One that does not has got over
     /// what failed before, by whosever hands: when it leaves again, it is brought back at once.
     pub fn note_drift(&mut self, drift: Drift, now: Timestamp) {
+        let is_recent = |at: &Timestamp| later(*at, SET_BACK_WITHIN).is_some_and(|over| over > now);
+        self.convergence.set_back.retain(is_recent);
         match drift {
             Drift::InSync => {
                 self.convergence.drifted_since = None;
