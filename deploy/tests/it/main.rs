@@ -35,7 +35,7 @@ mod supervisor_health;
 mod supervisor_proof;
 mod supervisor_protocol;
 mod supervisor_race;
-mod supervisor_switch;
 mod supervisor_specialisation;
+mod supervisor_switch;
 mod token_server;
 mod whose_fault;

@@ -30,7 +30,7 @@ fn every_verdict_that_the_supervisor_writes_is_known() {
     let script = crate::host::activate::SUPERVISOR;
     let written = script.lines().filter_map(|line| {
         let (_, rest) = line.split_once("finish ")?;
-        let verdict = rest.trim_matches(['"', '\'', ';']);
+        let verdict = rest.trim_end_matches(" ;;").trim_matches(['"', '\'', ';']);
         (!line.trim_start().starts_with('#')).then_some(verdict)
     });
     let mut count = 0;
@@ -39,7 +39,9 @@ fn every_verdict_that_the_supervisor_writes_is_known() {
         // As the script fills them in.
         let verdict = verdict
             .replace("$failed", "restore 2")
-            .replace("$needed $free $BOOT_RESERVE", "3 2 1")
+            .replace("$needed $free $boot_reserve", "3 2 1")
+            .replace("$RESERVE $(free_bytes \"$dir\")", "3 2")
+            .replace("refused$why", "refused why")
             .replace("$cause", "interrupted oom-kill");
         assert!(ActivationVerdict::read(&verdict).is_some(), "{verdict}");
     }
@@ -52,6 +54,8 @@ fn every_reason_to_go_back_that_the_supervisor_writes_is_known() {
     let given = script.lines().filter_map(|line| {
         let line = line.trim_start().split(" || ").next()?;
         let line = line.split("then ").last()?;
+        let line = line.split(") ").last()?.split(" && ").next()?;
+        let line = line.trim_end_matches(" ;;");
         let reason = line.strip_prefix("give_up ");
         let reason = reason.or_else(|| line.strip_prefix("amiss "))?;
         Some(reason.trim_matches(['"', '\'', ';']))
