@@ -30,6 +30,7 @@ mod reboot_script;
 mod sshd;
 mod store_care;
 mod supervisor;
+mod supervisor_boot;
 mod supervisor_guards;
 mod supervisor_health;
 mod supervisor_proof;

@@ -155,6 +155,29 @@ fn only_the_part_that_is_new_needs_room() {
 }
 
 #[test]
+fn a_kernel_that_another_entry_has_on_boot_needs_no_room_and_device_trees_of_extlinux_do() {
+    for shell in shells() {
+        for copies in [
+            ["EFI/nixos/new-kernel.efi", "EFI/nixos/new-initrd.efi"],
+            ["nixos/new-kernel", "nixos/new-initrd"],
+            ["kernels/new-kernel", "kernels/new-initrd"],
+        ] {
+            let host = with_boot(&shell, 0);
+            for copy in copies {
+                host.write(&format!("boot/{copy}"), "x");
+            }
+            assert_eq!(host.deploy("switch"), "done", "{shell:?} {copies:?}");
+        }
+        let host = with_boot(&shell, TOO_LITTLE + 1);
+        host.write("boot/extlinux/extlinux.conf", "");
+        host.write("nix/store/dtbs/pi.dtb", &"x".repeat(500));
+        host.link(&format!("{NEW}/dtbs"), "nix/store/dtbs");
+        let verdict = host.deploy("switch");
+        assert!(verdict.starts_with("no-space /boot "), "{verdict}");
+    }
+}
+
+#[test]
 fn a_boot_loader_that_is_about_to_remove_old_kernels_is_let_through() {
     for shell in shells() {
         let generations = |entries: &[u32], links: &[u32]| {
