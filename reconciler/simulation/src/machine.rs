@@ -32,6 +32,8 @@ pub struct Machine(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     faults: BTreeMap<Fault, Instant>,
+    /// Until when it reached nobody, the last time.
+    cut_off_until: Option<Instant>,
     builds: BTreeMap<(String, String), (Toplevel, Timestamp)>,
     at_work: Vec<String>,
 }
@@ -39,12 +41,26 @@ struct State {
 impl Machine {
     /// Has a fault until then.
     pub fn has_until(&self, fault: Fault, until: Instant) {
-        self.0.lock().faults.insert(fault, until);
+        let mut state = self.0.lock();
+        state.faults.insert(fault, until);
+        if matches!(fault, Fault::NetworkDown | Fault::NoDescriptors) {
+            state.cut_off_until = state.cut_off_until.max(Some(until));
+        }
     }
 
     /// It has none any more.
     pub fn is_mended(&self) {
-        self.0.lock().faults.clear();
+        let mut state = self.0.lock();
+        state.faults.clear();
+        state.cut_off_until = state.cut_off_until.min(Some(Instant::now()));
+    }
+
+    /// Whether it could have reached everybody at all times since then.
+    pub fn reaches_others_since(&self, since: Instant) -> bool {
+        self.0
+            .lock()
+            .cut_off_until
+            .is_none_or(|until| until < since)
     }
 
     /// Whether it has this fault now.

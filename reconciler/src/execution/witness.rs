@@ -11,8 +11,8 @@ use crate::execution::observe::Unseen;
 use crate::execution::reconciliation::Reconciliation;
 use crate::state::host::Stored;
 
-/// So many other hosts are asked. One could be off itself.
-const WITNESSES: usize = 2;
+/// So many other hosts are asked at most. One or two could be off themselves.
+const WITNESSES: usize = 3;
 
 impl Reconciliation {
     /// Whether none of the hosts that answered at their last look lets us in either: then what is in the way is ours.

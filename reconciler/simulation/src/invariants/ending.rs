@@ -81,6 +81,12 @@ async fn is_wanted(world: &World, host: &HostName, revision: &Revision) -> bool 
     pin.or(wish).as_ref() == Some(revision)
 }
 
+/// Whether one life of the controller has lasted since then, and could reach everybody.
+fn could_be_attended(world: &World, since: Instant) -> bool {
+    world.lives_since().is_some_and(|life| life < since)
+        && world.machine.reaches_others_since(since)
+}
+
 async fn note(world: &World, host: &HostName, unit: &Unit, row: &HistoryEntry) {
     let label = row.outcome.as_deref().unwrap_or_default();
     let state = world.remembered(host).await;
@@ -122,8 +128,7 @@ async fn note(world: &World, host: &HostName, unit: &Unit, row: &HistoryEntry) {
     // A way back that failed too is none any more, and what is wanted stays in quarantine.
     let has_lost_its_way_back = !is_the_wanted_one && state.convergence.last_good.is_none();
     let is_kept = state.quarantine_of(&toplevel).is_some();
-    let was_attended =
-        begun.is_some_and(|begun| world.lives_since().is_some_and(|since| since < begun.at));
+    let was_attended = begun.is_some_and(|begun| could_be_attended(world, begun.at));
     if is_kept {
         if is_the_wanted_one {
             // Another is wanted than the one before.
