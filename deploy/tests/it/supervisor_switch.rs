@@ -187,6 +187,25 @@ fn an_unproven_system_is_never_what_a_later_deployment_goes_back_to() {
 }
 
 #[test]
+fn a_refusal_leaves_what_is_remembered_as_it_was() {
+    for shell in shells() {
+        let refuses = |remembered: Option<&str>| {
+            let host = host_whose_switch(&shell, "exit 1");
+            host.install("/nix/store/2c2wdbdjv3dsqnw5q1j9vkdkfg3gd7b8-proven", 0);
+            if let Some(remembered) = remembered {
+                host.write("run/reconcile/unproven", remembered);
+            }
+            assert_eq!(host.deploy("switch"), "refused");
+            host.read("run/reconcile/unproven")
+        };
+        assert_eq!(refuses(None), "");
+        let proven = "/nix/store/2c2wdbdjv3dsqnw5q1j9vkdkfg3gd7b8-proven";
+        let left = refuses(Some(&format!("{proven}\n{OLD}\n")));
+        assert!(left.starts_with(&format!("{proven}\n{OLD}\n")), "{left}");
+    }
+}
+
+#[test]
 fn what_a_person_switched_to_since_is_gone_back_to() {
     for shell in shells() {
         let host = host_whose_switch(&shell, &format!("{TO_THE_END}exit 2"));

@@ -113,6 +113,12 @@ activate() {
         switch "$1" "$new" "$1"
     done
     case $came_to in
+    locked | reboot | inhibited | refused)
+        # Nothing was changed, so there is nothing of it to remember.
+        [ "$way_back" != "$observed" ] || rm -f "$base/unproven"
+        ;;
+    esac
+    case $came_to in
     ended) [ "$code" = 0 ] || name_failures "$1" ;;
     locked) finish "locked $(holder "$switch_lock" || echo 'a switch that has ended by now')" ;;
     reboot) finish "reboot-required init-interface" ;;
