@@ -8,6 +8,7 @@ use deploy::Outcome;
 use desired_state::{HostName, Revision};
 use parking_lot::Mutex;
 use planning::conclude::Attendance;
+use planning::model::host_state::StoredState;
 use tokio::sync::RwLock;
 use tokio::time::Instant;
 
@@ -109,7 +110,7 @@ impl Forgiven {
 /// them together, now and then: a crash before that loses no more than when each was seen.
 #[derive(Debug, Default)]
 pub struct LastSeen {
-    documents: Mutex<BTreeMap<HostName, String>>,
+    states: Mutex<BTreeMap<HostName, StoredState>>,
     /// Shared by whoever records something of one host, held alone while all of this is written down: else what is
     /// older here could overwrite what was just recorded.
     pub writing: RwLock<()>,
@@ -117,33 +118,33 @@ pub struct LastSeen {
 
 impl LastSeen {
     /// This is what is known of `host` now.
-    pub fn note(&self, host: &HostName, document: String) {
-        self.documents.lock().insert(host.clone(), document);
+    pub fn note(&self, host: &HostName, state: StoredState) {
+        self.states.lock().insert(host.clone(), state);
     }
 
     /// What is known of `host`, where that is not written down yet.
-    pub fn of(&self, host: &HostName) -> Option<String> {
-        self.documents.lock().get(host).cloned()
+    pub fn of(&self, host: &HostName) -> Option<StoredState> {
+        self.states.lock().get(host).cloned()
     }
 
     /// What was known has been written down with something newer.
     pub fn forget(&self, host: &HostName) {
-        self.documents.lock().remove(host);
+        self.states.lock().remove(host);
     }
 
     /// All that is to be written down.
-    pub fn all(&self) -> Vec<(HostName, String)> {
-        let all = self.documents.lock();
+    pub fn all(&self) -> Vec<(HostName, StoredState)> {
+        let all = self.states.lock();
         all.iter()
             .map(|(host, one)| (host.clone(), one.clone()))
             .collect()
     }
 
     /// This has been written down: it is kept here no longer, unless something newer is known by now.
-    pub fn written(&self, documents: &[(HostName, String)]) {
-        let mut all = self.documents.lock();
-        for (host, document) in documents {
-            if all.get(host) == Some(document) {
+    pub fn written(&self, states: &[(HostName, StoredState)]) {
+        let mut all = self.states.lock();
+        for (host, state) in states {
+            if all.get(host) == Some(state) {
                 all.remove(host);
             }
         }
@@ -179,6 +180,8 @@ impl Strangers {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     fn host() -> HostName {
@@ -201,11 +204,16 @@ mod tests {
     #[test]
     fn what_is_newer_than_what_was_written_down_is_kept_for_the_next_time() {
         let seen = LastSeen::default();
-        seen.note(&host(), "old".into());
+        let at = |second| {
+            let mut state = StoredState::default();
+            state.state.presence.last_seen = Timestamp::from_second(second).ok();
+            state
+        };
+        seen.note(&host(), at(1));
         let written = seen.all();
-        seen.note(&host(), "new".into());
+        seen.note(&host(), at(2));
         seen.written(&written);
-        assert_eq!(seen.of(&host()).as_deref(), Some("new"));
+        assert_eq!(seen.of(&host()), Some(at(2)));
         seen.written(&seen.all());
         assert_eq!(seen.of(&host()), None);
     }

@@ -124,7 +124,7 @@ impl Reconciliation {
             && now.unread == before.unread
             && now.state.is_only_seen_later_than(&before.state);
         if is_quiet {
-            last_seen.note(&self.host, now.document());
+            last_seen.note(&self.host, now.clone());
             return Ok(());
         }
         record.document = Some(now.document());

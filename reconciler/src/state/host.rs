@@ -44,7 +44,7 @@ impl Stored {
         Ok(Self::of(host, record, newer))
     }
 
-    fn of(host: &HostName, record: HostRecord, newer: Option<String>) -> Self {
+    fn of(host: &HostName, record: HostRecord, newer: Option<StoredState>) -> Self {
         let read = |document: &str| {
             StoredState::read(document).unwrap_or_else(|error| {
                 tracing::error!(%host, %error, "what is remembered of the host is damaged; it is kept as it is, and the host is left alone");
@@ -53,7 +53,7 @@ impl Stored {
         };
         let on_disk = record.document.as_deref().map(read).unwrap_or_default();
         Self {
-            remembered: newer.as_deref().map_or_else(|| on_disk.clone(), read),
+            remembered: newer.unwrap_or_else(|| on_disk.clone()),
             on_disk,
             wish: record.wish,
             pin: record.pin,
@@ -92,12 +92,14 @@ pub async fn remembered(context: &Context, host: &HostName) -> Result<StoredStat
 pub async fn write_last_seen(context: &Context) -> Result<(), StoreError> {
     let last_seen = &context.registries.last_seen;
     let _alone = last_seen.writing.write().await;
-    let documents = last_seen.all();
-    if documents.is_empty() {
+    let states = last_seen.all();
+    if states.is_empty() {
         return Ok(());
     }
+    let document = |(host, state): &(HostName, StoredState)| (host.clone(), state.document());
+    let documents: Vec<_> = states.iter().map(document).collect();
     context.store.record_documents(&documents).await?;
-    last_seen.written(&documents);
+    last_seen.written(&states);
     Ok(())
 }
 

@@ -52,7 +52,7 @@ async fn what_is_known_and_not_written_down_yet_counts() {
     let mut newer = scene.stored().remembered;
     newer.state.facts.nix_store_free = Some(7);
     let last_seen = &scene.context.registries.last_seen;
-    last_seen.note(&scene.host, newer.document());
+    last_seen.note(&scene.host, newer.clone());
     let stored = scene.stored();
     assert_eq!(stored.remembered.state.facts.nix_store_free, Some(7));
     assert_eq!(stored.on_disk.state.facts.nix_store_free, None);
