@@ -97,6 +97,8 @@ pub enum Exit {
     Good,
     /// 1 from the pre-switch checks, nothing changed.
     ChecksRefuse,
+    /// 1 because the bus cannot be had, nothing changed: it may be had the next time.
+    BusIsGone,
     /// 1 from the boot loader, nothing activated.
     BootLoaderFails,
     /// 2: the activation script failed; `/run/current-system` has moved.
@@ -235,6 +237,7 @@ impl System {
         let exit_code = match self.exit {
             Exit::Good => 0,
             Exit::ChecksRefuse => 1,
+            Exit::BusIsGone => 5,
             Exit::ActivationFails => 2,
             Exit::BootLoaderFails => 3,
             Exit::UserFails => 4,

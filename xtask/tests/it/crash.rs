@@ -239,7 +239,7 @@ fn a_failure_and_its_backoff_outlive_the_daemon_that_saw_it() -> Result<()> {
     let mut scene = Scene::prepare(&["spare"])?;
     scene.daemon.config.backoff = "first = \"1h\"\nmax = \"1h\"".to_owned();
     let bad = System {
-        exit: Exit::ChecksRefuse,
+        exit: Exit::BusIsGone,
         ..never_built("bad")?
     };
     let revision = scene.repository.deploy("main", "Bad", &[("spare", bad)])?;

@@ -199,6 +199,7 @@ fn exit_codes_come_with_what_they_mean_for_the_host() -> Result<()> {
     let base = host.base_toplevel.clone();
     for (exit, code, moves) in [
         (Exit::ChecksRefuse, 1, false),
+        (Exit::BusIsGone, 1, false),
         (Exit::NeedsReboot, 100, false),
         (Exit::ActivationFails, 2, true),
         (Exit::UserFails, 4, true),

@@ -67,7 +67,7 @@ fn failed_activations_are_tried_again_with_a_backoff_that_only_news_or_a_person_
 {
     let mut scene = start_with(&["spare", "uConsole", "cyt-pi"], steady)?;
     let failing = System {
-        exit: Exit::ChecksRefuse,
+        exit: Exit::BusIsGone,
         ..System::new("2")
     };
     let first = scene.hosts[1].running_toplevel()?;
@@ -122,7 +122,7 @@ fn a_host_whose_next_attempt_is_due_while_it_is_suspended_is_looked_at_once_an_i
 -> Result<()> {
     let scene = start_with(&["spare"], steady)?;
     let failing = System {
-        exit: Exit::ChecksRefuse,
+        exit: Exit::BusIsGone,
         ..System::new("2")
     };
     let revision = scene
