@@ -129,7 +129,7 @@ fn units_that_do_not_matter_are_named_by_patterns() {
         let fails = |unit: &str| {
             let host = spoilt(
                 &shell,
-                "ignored_units='home-manager-*.service\nuser@[0-9]*.service'",
+                "ignored_units='home-manager-*.service\nuser@[0-9]*.service\na\\\\x2db.mount'",
                 "cp @/fails @/failed",
             );
             host.write("fails", &format!("{unit} loaded failed failed X\n"));
@@ -137,6 +137,7 @@ fn units_that_do_not_matter_are_named_by_patterns() {
         };
         assert_eq!(fails("home-manager-anna.service"), "done");
         assert_eq!(fails("user@1000.service"), "done");
+        assert_eq!(fails("a\\x2db.mount"), "done");
         assert_eq!(
             fails("user@anna.service"),
             "rolled-back degraded user@anna.service"

@@ -5,6 +5,7 @@ use desired_state::HostName;
 use jiff::Timestamp;
 
 use crate::maintenance::Openness;
+use crate::model::health_checks::names;
 use crate::model::host_state::HostState;
 use crate::model::order::{Then, Trigger};
 use crate::model::reboot::{Reboot, RebootBlocked};
@@ -180,7 +181,7 @@ pub enum Progress {
 
 /// How far a reboot is, by what the host says now, or why it does not answer.
 ///
-/// `ignored_units` are those whose failure does not matter.
+/// `ignored_units` are the patterns of those whose failure does not matter.
 pub fn progress(
     reboot: &Reboot,
     seen: Result<&Observation, &str>,
@@ -220,7 +221,7 @@ pub fn progress(
         return Progress::Wait;
     }
     let is_new =
-        |unit: &&String| !reboot.failed_before.contains(unit) && !ignored_units.contains(unit);
+        |unit: &&String| !reboot.failed_before.contains(unit) && !names(ignored_units, unit);
     let units: Vec<String> = observed
         .failed_units
         .iter()

@@ -8,6 +8,7 @@ use desired_state::{HostName, StoreError};
 use jiff::Timestamp;
 use planning::desired::desired;
 use planning::model::decision::{Decision, Why};
+use planning::model::health_checks::names;
 use planning::model::host_state::HostState;
 use planning::model::reboot::RebootBlocked;
 use planning::model::report::{Report, Step, What};
@@ -93,7 +94,7 @@ impl Reconciliation {
         }
         let ignored = &self.config.proof.ignored_units;
         let mut units = state.facts.failed_units.clone();
-        units.retain(|unit| !ignored.contains(unit));
+        units.retain(|unit| !names(ignored, unit));
         units
     }
 

@@ -130,7 +130,8 @@ impl Proof {
             seconds(self.settle),
             self.on_degraded.name(),
             self.on_rollback_failed.name(),
-            shell::quoted(&self.ignored_units.join("\n"))?,
+            // In a pattern of the shell's a backslash stands before what is meant as it is, and in a unit's name for itself.
+            shell::quoted(&self.ignored_units.join("\n").replace('\\', r"\\"))?,
         );
         plan.push_str("probes() {\n    :\n");
         for probe in &self.probes {
@@ -195,7 +196,7 @@ mod tests {
             settle: Duration::from_secs(5),
             on_degraded: OnDegraded::Rollback,
             on_rollback_failed: OnRollbackFailed::Reboot,
-            ignored_units: vec!["a.service".into(), "b'$(x).service".into()],
+            ignored_units: vec![r"a\x2d.service".into(), "b'$(x).service".into()],
             probes: vec![probe("it's; rm", &["curl", "-f", "http://x/?a=$(reboot)'"])],
         };
         let plan = proof.plan(Duration::from_secs(900)).unwrap();
@@ -223,7 +224,7 @@ mod tests {
             .unwrap();
         assert_eq!(
             String::from_utf8_lossy(&output.stdout),
-            "curl|-f|http://x/?a=$(reboot)'|a.service\nb'$(x).service"
+            "curl|-f|http://x/?a=$(reboot)'|a\\\\x2d.service\nb'$(x).service"
         );
     }
 

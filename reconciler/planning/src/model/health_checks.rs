@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use deploy::{OnDegraded, OnRollbackFailed};
+use glob::Pattern;
 
 /// Table `[hosts.NAME.proof]`, with `[defaults.proof]` filled in.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +22,14 @@ pub struct ProofConfig {
     pub ignored_units: Vec<String>,
     /// What else has to succeed, in this order.
     pub probes: Vec<ProbeConfig>,
+}
+
+/// Whether one of these patterns names the unit, as systemctl(1) and the host's shell read them. What is no pattern is a
+/// name.
+pub fn names(patterns: &[String], unit: &str) -> bool {
+    patterns.iter().any(|pattern| {
+        pattern == unit || Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(unit))
+    })
 }
 
 /// Over which routes a new login has to work before a system stays.
@@ -94,6 +103,33 @@ impl ProofConfig {
             on_rollback_failed: OnRollbackFailed::Stay,
             ignored_units: Vec::new(),
             probes: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_that_do_not_matter_are_named_by_patterns_or_as_they_are() {
+        let patterns = [
+            "home-manager-*.service",
+            "user@[0-9]*.service",
+            r"a\x2db.mount",
+            "[.service",
+        ];
+        let patterns = patterns.map(String::from);
+        for (unit, is_named) in [
+            ("home-manager-anna.service", true),
+            ("user@1000.service", true),
+            ("user@anna.service", false),
+            (r"a\x2db.mount", true),
+            ("ax2db.mount", false),
+            ("[.service", true),
+            ("app.service", false),
+        ] {
+            assert_eq!(names(&patterns, unit), is_named, "{unit}");
         }
     }
 }
